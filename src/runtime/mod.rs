@@ -1,0 +1,187 @@
+//! The seam: what the proxy asks of an event loop, and the table of those that there are.
+//!
+//! It says what, never how: splice, multishot and provided buffers are ways in which a runtime may do these
+//! things. A runtime has never heard of HTTP. The contract, one conformance test a line:
+//!
+//! 1. A deadline is an argument of the operation. A missed one fails with [`io::ErrorKind::TimedOut`] and ends that
+//!    direction; the other still works.
+//! 2. An operation owns its buffers and its descriptor until the kernel has let go, whatever happens to the future.
+//! 3. [`Stream::recv`] never returns an empty [`Buf`]. With no buf free it waits; it does not fail, and one stream
+//!    cannot take them all.
+//! 4. A stream reads ahead a bounded amount and then stops: a slow reader stops a fast writer, in constant memory.
+//! 5. [`Stream::relay_to`] counts exactly what reached the other socket, and says which of the two sides failed.
+//! 6. Connections are closed by `shutdown`, then by the last completion: never an fd number reused while an
+//!    operation is in flight.
+//! 7. [`Buf`] comes from the worker's pool, splits without copying and goes home on drop.
+//! 8. After [`Runtime::drain`], `accept` ends and so does every `readable`, the only wait that drain ends; nothing
+//!    else is disturbed.
+
+pub mod buf;
+mod copy;
+pub mod executor;
+mod join;
+mod signal;
+pub mod timers;
+
+#[cfg(feature = "ring")]
+pub mod ring;
+pub mod sim;
+pub mod threads;
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use socket2::Socket;
+
+pub use buf::{Batch, Buf, BufMut, Pool};
+pub use copy::relay_by_copy;
+pub use join::join;
+pub use signal::DrainSignal;
+
+/// One worker's event loop. A cheap handle: cloned freely, never sent to another thread.
+///
+/// The futures of a runtime are woken by the runtime itself, not through the waker of the `Context` they are polled
+/// with: [`join`] is the only combinator that may stand between a task and an operation.
+pub trait Runtime: Clone + 'static {
+    /// An address that connections are accepted on.
+    type Listener: Listener<Stream = Self::Stream>;
+    /// A connection.
+    type Stream: Stream;
+
+    /// Runs an event loop on this thread until `main` is done; what was spawned and is left then is dropped, and its
+    /// connections are closed.
+    ///
+    /// `main` is called with the handle and a listener for each of `sockets` (bound and listening, in their order).
+    /// Every runtime calls it once but `threads`, which calls it once on each thread of its crew.
+    ///
+    /// # Errors
+    /// What the kernel refused, if the loop could not be set up.
+    fn run<F, Fut>(options: &Options, sockets: Vec<Socket>, main: F) -> io::Result<()>
+    where
+        F: Fn(Self, Vec<Self::Listener>) -> Fut + Sync,
+        Fut: Future<Output = ()> + 'static;
+
+    /// The turn's clock: read once a turn of the loop, it serves deadlines.
+    fn now(&self) -> Instant;
+
+    /// Waits until a moment.
+    fn sleep(&self, until: Instant) -> impl Future<Output = ()>;
+
+    /// Starts a task on this worker.
+    fn spawn(&self, task: impl Future<Output = ()> + 'static);
+
+    /// Opens a connection, with TCP_NODELAY set.
+    ///
+    /// # Errors
+    /// `TimedOut` after `by`, else what the kernel says.
+    fn connect(&self, to: SocketAddr, by: Instant) -> impl Future<Output = io::Result<Self::Stream>>;
+
+    /// Ends `accept` and every `readable`, pending and later ones, on this worker, and disturbs nothing else.
+    fn drain(&self);
+
+    /// Whether [`Runtime::drain`] was called, here or through [`Options::drain`].
+    fn is_draining(&self) -> bool;
+
+    /// The worker's pool of bufs.
+    fn pool(&self) -> &Pool;
+}
+
+/// An address that connections are accepted on.
+pub trait Listener: 'static {
+    /// What it accepts.
+    type Stream;
+
+    /// The next connection and who made it; `None` after drain. TCP_NODELAY is inherited from the socket.
+    ///
+    /// # Errors
+    /// What the kernel says (`EMFILE`); the listener is still good.
+    fn accept(&self) -> impl Future<Output = io::Result<Option<(Self::Stream, SocketAddr)>>>;
+}
+
+/// A connection: at most one recv (or readable) and one send pending at a time. Dropping it closes the connection
+/// once the kernel has let go of it.
+pub trait Stream: 'static {
+    /// Waits for bytes, or for the end, without holding a buf: an idle connection costs no memory of the pool.
+    ///
+    /// # Errors
+    /// `TimedOut` after `by`; [`stopped`] after `stop_recv` or drain; what the kernel says.
+    fn readable(&self, by: Instant) -> impl Future<Output = io::Result<()>>;
+
+    /// Lends the next bytes, never none of them; `None` is the orderly end (and is so again when asked again).
+    ///
+    /// # Errors
+    /// `TimedOut` after `by`; [`stopped`] after `stop_recv`; `ConnectionReset` and the like.
+    fn recv(&self, by: Instant) -> impl Future<Output = io::Result<Option<Buf>>>;
+
+    /// Gives bytes back: the next `recv` lends them first. An empty buf is ignored.
+    fn unrecv(&self, rest: Buf);
+
+    /// Hands all bytes of the batch to the kernel, in order.
+    ///
+    /// # Errors
+    /// `TimedOut` after `by`, and then some of the bytes may have left; `BrokenPipe`, `ConnectionReset` and the like.
+    fn send(&self, batch: Batch, by: Instant) -> impl Future<Output = io::Result<()>>;
+
+    /// Moves up to `limit` bytes to another connection, never one more; what came beyond is still unread. `idle`
+    /// bounds the time between two moves of bytes.
+    fn relay_to(&self, to: &Self, limit: u64, idle: Duration) -> impl Future<Output = Relayed>;
+
+    /// Sends FIN: the other side reads an orderly end.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    fn shutdown_send(&self) -> impl Future<Output = io::Result<()>>;
+
+    /// Pending and later waits for bytes (`readable`, `recv`, the reading side of `relay_to`) end with [`stopped`].
+    fn stop_recv(&self);
+
+    /// Cuts the connection: everything pending ends with an error, and the peer sees RST, never an orderly end.
+    fn abort(&self);
+
+    /// Open, with nothing unread and no end seen: fit for reuse.
+    fn is_idle(&self) -> bool;
+}
+
+/// What [`Stream::relay_to`] did.
+#[derive(Debug)]
+pub struct Relayed {
+    /// Bytes that the kernel took for the other socket.
+    pub bytes: u64,
+    /// Why it ended.
+    pub end: RelayEnd,
+}
+
+/// Why a relay ended.
+#[derive(Debug)]
+pub enum RelayEnd {
+    /// The limit was reached.
+    Limit,
+    /// The source ended in order, before the limit.
+    Eof,
+    /// Reading failed; all that was read before has been sent.
+    RecvFailed(io::Error),
+    /// Sending failed.
+    SendFailed(io::Error),
+}
+
+/// The error of a wait that was ended from this side, by `stop_recv` or by drain.
+pub fn stopped() -> io::Error {
+    io::ErrorKind::Interrupted.into()
+}
+
+/// Whether an error is [`stopped`]. The kernel's EINTR is never handed on by a runtime.
+pub fn is_stopped(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::Interrupted
+}
+
+/// What a worker is started with.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Which worker it is, counted from 0.
+    pub worker: usize,
+    /// How many client connections it may have to carry: sizes the pool and the crew of `threads`.
+    pub connections: usize,
+    /// Ends `accept` and `readable` when it is raised, from any thread.
+    pub drain: DrainSignal,
+}

@@ -1,0 +1,1 @@
+//! Our own thin event loop on io_uring.

@@ -1,0 +1,1 @@
+//! Memory instead of sockets, virtual time, seeded faults: the runtime of the tests.
