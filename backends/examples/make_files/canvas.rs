@@ -66,7 +66,9 @@ impl Canvas {
         if path.extension().is_some_and(|extension| extension == "jpg") {
             let encoder = jpeg_encoder::Encoder::new_file(path, 88).map_err(io::Error::other)?;
             let (width, height) = (self.width as u16, self.height as u16);
-            return encoder.encode(&bytes, width, height, jpeg_encoder::ColorType::Rgb).map_err(io::Error::other);
+            return encoder
+                .encode(&bytes, width, height, jpeg_encoder::ColorType::Rgb)
+                .map_err(io::Error::other);
         }
         let mut encoder =
             png::Encoder::new(BufWriter::new(File::create(path)?), self.width as u32, self.height as u32);

@@ -4,8 +4,11 @@ use std::f32::consts::{PI, TAU};
 
 use crate::pdf::{Font, Ink, PAGE, Page, document};
 
-/// File names, and what writes them.
-pub(crate) const ALL: [(&str, fn() -> Vec<u8>); 2] = [("tour.pdf", tour), ("drawings.pdf", drawings)];
+/// A file name, and what writes the file.
+pub(crate) type Document = (&'static str, fn() -> Vec<u8>);
+
+/// All documents.
+pub(crate) const ALL: [Document; 2] = [("tour.pdf", tour), ("drawings.pdf", drawings)];
 
 const NAVY: Ink = (0.07, 0.11, 0.22);
 const TEAL: Ink = (0.05, 0.45, 0.52);
@@ -69,13 +72,21 @@ fn what_runs() -> Page {
         page.text((76.0, y + 2.0), Font::Fixed, 11.0, ink, address);
         page.text((248.0, y + 2.0), Font::Plain, 11.0, NAVY, meaning);
     }
-    paragraph(&mut page, 290.0, &["This very page came from the server on port 8890, whichever way you asked for it."]);
+    paragraph(
+        &mut page,
+        290.0,
+        &["This very page came from the server on port 8890, whichever way you asked for it."],
+    );
     page
 }
 
 fn one_request() -> Page {
     let mut page = sheet("One request, step by step", 2, 3);
-    paragraph(&mut page, 690.0, &["A browser asks for http://127.0.0.1:8080/pdf/tour.pdf, and this happens:"]);
+    paragraph(
+        &mut page,
+        690.0,
+        &["A browser asks for http://127.0.0.1:8080/pdf/tour.pdf, and this happens:"],
+    );
     let steps = [
         ("1", "The proxy reads the head of the request and nothing after it."),
         ("2", "Host and path choose a route: /pdf/ belongs to the documents."),
@@ -98,8 +109,14 @@ fn things_to_try() -> Page {
     let mut page = sheet("Things to try", 3, 3);
     let commands = [
         ("See which server of the cluster answers; ask again and again.", "curl -i http://127.0.0.1:8081/"),
-        ("Ask for a part of a picture: 206 Partial Content.", "curl -i -r 0-99 http://127.0.0.1:8080/images/rings.png -o part"),
-        ("See a redirect pass the proxy: its Location gets the prefix back.", "curl -i http://127.0.0.1:8080/images/redirect"),
+        (
+            "Ask for a part of a picture: 206 Partial Content.",
+            "curl -i -r 0-99 http://127.0.0.1:8080/images/rings.png -o part",
+        ),
+        (
+            "See a redirect pass the proxy: its Location gets the prefix back.",
+            "curl -i http://127.0.0.1:8080/images/redirect",
+        ),
         ("Reach the same pictures by a host name.", "curl http://pictures.localhost:8080/"),
         ("Ask ten thousand times, ten at once.", "ab -n 10000 -c 10 -k http://127.0.0.1:8081/"),
     ];
@@ -137,7 +154,10 @@ fn spirograph() -> Page {
             let angle = TAU * 7.0 * f32::from(step) / 1400.0;
             let radius = 130.0;
             let inner = angle * 10.0 / 7.0;
-            (297.0 + radius * angle.cos() + arm * inner.cos(), 440.0 + radius * angle.sin() - arm * inner.sin())
+            (
+                297.0 + radius * angle.cos() + arm * inner.cos(),
+                440.0 + radius * angle.sin() - arm * inner.sin(),
+            )
         };
         page.line(&(0..=1400).map(point).collect::<Vec<_>>(), 0.7, shade(f32::from(turn) / 12.0));
     }
@@ -158,7 +178,7 @@ fn sunflower() -> Page {
 fn roses() -> Page {
     let mut page = night("Twelve roses");
     for number in 0u8..12 {
-        let petals = f32::from(number / 3 + 2);
+        let petals = [2.0, 4.0, 8.0, 11.0][usize::from(number / 3)];
         let parts = f32::from(number % 3 + 1) * 2.0 + 1.0;
         let centre = (120.0 + 178.0 * f32::from(number % 3), 720.0 - 180.0 * f32::from(number / 3));
         let point = |step: u16| {

@@ -10,8 +10,6 @@ mod pictures;
 use std::io;
 use std::path::Path;
 
-use canvas::Canvas;
-
 const THUMBNAIL_WIDTH: usize = 360;
 
 fn main() -> io::Result<()> {

@@ -115,6 +115,7 @@ fn assembled(objects: &[String]) -> String {
     let table_at = file.len();
     file.push_str(&table);
     let count = objects.len() + 1;
-    let _ = write!(file, "trailer\n<< /Size {count} /Root 1 0 R /Info 3 0 R >>\nstartxref\n{table_at}\n%%EOF\n");
+    let _ =
+        write!(file, "trailer\n<< /Size {count} /Root 1 0 R /Info 3 0 R >>\nstartxref\n{table_at}\n%%EOF\n");
     file
 }

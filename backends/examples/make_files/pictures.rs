@@ -18,8 +18,7 @@ fn rings() -> Canvas {
         for number in 0..COUNT {
             let angle = TAU * number as f32 / COUNT as f32;
             let (dx, dy) = (x - CIRCLE * angle.cos(), y - CIRCLE * angle.sin());
-            let (outward, along) =
-                (dx * angle.cos() + dy * angle.sin(), dy * angle.cos() - dx * angle.sin());
+            let (outward, along) = (dx * angle.cos() + dy * angle.sin(), dy * angle.cos() - dx * angle.sin());
             // A link lies over its neighbour on one side and under it on the other: that is what links them.
             let height = (outward * along * 4000.0).clamp(-1.0, 1.0);
             if let Some((cover, ring)) = torus(dx, dy, rainbow(number as f32 / COUNT as f32)) {
