@@ -28,8 +28,13 @@ fn sheet(title: &str, number: usize, of: usize) -> Page {
         let centre = (452.0 + 20.0 * ring as f32, PAGE.1 - 55.0);
         page.line(&circle(centre, 16.0), 4.0, if ring % 2 == 0 { RUST } else { (0.30, 0.72, 0.76) });
     }
-    page.text((56.0, PAGE.1 - 65.0), Font::Bold, 26.0, PAPER, title);
-    page.text((56.0, 40.0), Font::Plain, 9.0, GREY, &format!("Ringway sample files, page {number} of {of}"));
+    page.text((56.0, PAGE.1 - 65.0), (Font::Bold, 26.0), PAPER, title);
+    page.text(
+        (56.0, 40.0),
+        (Font::Plain, 9.0),
+        GREY,
+        &format!("Ringway sample files, page {number} of {of}"),
+    );
     page
 }
 
@@ -43,7 +48,7 @@ fn circle(centre: (f32, f32), radius: f32) -> Vec<(f32, f32)> {
 
 fn paragraph(page: &mut Page, top: f32, lines: &[&str]) {
     for (number, line) in lines.iter().enumerate() {
-        page.text((56.0, top - 17.0 * number as f32), Font::Plain, 11.5, NAVY, line);
+        page.text((56.0, top - 17.0 * number as f32), (Font::Plain, 11.5), NAVY, line);
     }
 }
 
@@ -69,8 +74,8 @@ fn what_runs() -> Page {
         let y = 600.0 - 46.0 * number as f32;
         page.rectangle((56.0, y - 12.0), (483.0, 38.0), (1.0, 1.0, 1.0));
         page.rectangle((56.0, y - 12.0), (6.0, 38.0), ink);
-        page.text((76.0, y + 2.0), Font::Fixed, 11.0, ink, address);
-        page.text((248.0, y + 2.0), Font::Plain, 11.0, NAVY, meaning);
+        page.text((76.0, y + 2.0), (Font::Fixed, 11.0), ink, address);
+        page.text((248.0, y + 2.0), (Font::Plain, 11.0), NAVY, meaning);
     }
     paragraph(
         &mut page,
@@ -99,8 +104,8 @@ fn one_request() -> Page {
     for (number, (label, text)) in steps.into_iter().enumerate() {
         let y = 622.0 - 54.0 * number as f32;
         page.disc((80.0, y), 15.0, if number % 2 == 0 { TEAL } else { RUST });
-        page.text((76.4, y - 4.5), Font::Bold, 13.0, PAPER, label);
-        page.text((110.0, y - 4.0), Font::Plain, 11.5, NAVY, text);
+        page.text((76.4, y - 4.5), (Font::Bold, 13.0), PAPER, label);
+        page.text((110.0, y - 4.0), (Font::Plain, 11.5), NAVY, text);
     }
     page
 }
@@ -122,9 +127,9 @@ fn things_to_try() -> Page {
     ];
     for (number, (meaning, command)) in commands.into_iter().enumerate() {
         let y = 680.0 - 86.0 * number as f32;
-        page.text((56.0, y), Font::Plain, 11.5, NAVY, meaning);
+        page.text((56.0, y), (Font::Plain, 11.5), NAVY, meaning);
         page.rectangle((56.0, y - 38.0), (483.0, 26.0), NAVY);
-        page.text((68.0, y - 29.0), Font::Fixed, 10.5, PAPER, command);
+        page.text((68.0, y - 29.0), (Font::Fixed, 10.5), PAPER, command);
     }
     page
 }
@@ -136,7 +141,7 @@ fn drawings() -> Vec<u8> {
 fn night(title: &str) -> Page {
     let mut page = Page::default();
     page.rectangle((0.0, 0.0), PAGE, NAVY);
-    page.text((56.0, 56.0), Font::Bold, 14.0, PAPER, title);
+    page.text((56.0, 56.0), (Font::Bold, 14.0), PAPER, title);
     page
 }
 

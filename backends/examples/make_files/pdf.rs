@@ -24,7 +24,7 @@ pub(crate) struct Page {
 
 impl Page {
     /// Writes one line of text (ASCII) with its base line's left end at `at`.
-    pub(crate) fn text(&mut self, at: (f32, f32), font: Font, size: f32, ink: Ink, text: &str) {
+    pub(crate) fn text(&mut self, at: (f32, f32), (font, size): (Font, f32), ink: Ink, text: &str) {
         let escaped = text.replace('\\', "\\\\").replace('(', "\\(").replace(')', "\\)");
         let (x, y) = at;
         self.ink(ink, "rg");

@@ -4,8 +4,11 @@ use std::f32::consts::{PI, TAU};
 
 use crate::canvas::{Canvas, Colour, add, mixed, scaled, smooth_step};
 
-/// File names, and what draws them.
-pub(crate) const ALL: [(&str, fn() -> Canvas); 4] =
+/// A file name, and what draws the picture.
+pub(crate) type Picture = (&'static str, fn() -> Canvas);
+
+/// All pictures.
+pub(crate) const ALL: [Picture; 4] =
     [("rings.png", rings), ("julia.png", julia), ("valley.jpg", valley), ("tiles.png", tiles)];
 
 /// A ring of rings, each linked with the next.
