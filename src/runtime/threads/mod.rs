@@ -24,10 +24,18 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with, sockopt};
 use socket2::Socket;
 
-use super::{Options, Pool, Runtime};
+use super::{Info, Options, Pool, Runtime};
 use crew::{Crew, Mailbox};
 pub use stream::Stream;
 use turn::{On, Thread};
+
+/// Its line in the table of runtimes.
+pub const INFO: Info = Info {
+    name: "threads",
+    about: "the classic threaded model: a thread serves one connection at a time",
+    is_per_core: false,
+    check: || Ok(()),
+};
 
 /// A thread's stack in bytes: small, since there may be thousands; tasks live on the heap.
 const STACK: usize = 256 * 1024;

@@ -26,6 +26,8 @@ pub struct Stream {
     /// Bytes given back; the last are lent first.
     returned: RefCell<Vec<Buf>>,
     is_stopped: Cell<bool>,
+    /// Of the receive that is pending, if one is.
+    recv_deadline: Cell<Instant>,
     is_shut: Cell<bool>,
     /// Why nothing more can be received.
     recv_end: Cell<Option<Errno>>,
@@ -39,6 +41,7 @@ pub struct Stream {
 impl Stream {
     pub(super) fn new(threads: Threads, socket: Rc<OwnedFd>) -> Self {
         Self {
+            recv_deadline: Cell::new(threads.0.now()),
             threads,
             socket: RefCell::new(Some(socket)),
             returned: RefCell::default(),
@@ -130,6 +133,7 @@ impl Stream {
 
 impl runtime::Stream for Stream {
     async fn readable(&self, by: Instant) -> io::Result<()> {
+        self.recv_deadline.set(by);
         let mut is_ready = false;
         loop {
             let socket = self.open_for_recv()?;
@@ -139,13 +143,14 @@ impl runtime::Stream for Stream {
             if is_ready || !self.returned.borrow().is_empty() {
                 return Ok(());
             }
-            let waited = self.threads.0.wait(On::Readable(socket), Some(by)).await;
+            let waited = self.threads.0.wait(On::Readable(socket), Some(self.recv_deadline.get())).await;
             waited.map_err(|late| self.end_recv(late))?;
             is_ready = true;
         }
     }
 
     async fn recv(&self, by: Instant) -> io::Result<Option<Buf>> {
+        self.recv_deadline.set(by);
         self.threads.0.pace().await;
         loop {
             let socket = self.open_for_recv()?;
@@ -155,7 +160,7 @@ impl runtime::Stream for Stream {
             match self.try_recv(socket)? {
                 Ok(received) => return Ok(received),
                 Err(on) => {
-                    let waited = self.threads.0.wait(on, Some(by)).await;
+                    let waited = self.threads.0.wait(on, Some(self.recv_deadline.get())).await;
                     waited.map_err(|late| self.end_recv(late))?;
                 }
             }
@@ -200,6 +205,13 @@ impl runtime::Stream for Stream {
     async fn shutdown_send(&self) -> io::Result<()> {
         self.is_shut.set(true);
         Ok(net::shutdown(&self.socket()?, Shutdown::Write)?)
+    }
+
+    fn recv_by(&self, by: Instant) {
+        self.recv_deadline.set(by);
+        if let Some(socket) = &*self.socket.borrow() {
+            self.threads.0.postpone_recv(socket, by);
+        }
     }
 
     fn stop_recv(&self) {

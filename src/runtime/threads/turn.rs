@@ -160,6 +160,16 @@ impl Thread {
         }
     }
 
+    /// Moves the deadline of the wait for a socket's bytes.
+    pub(super) fn postpone_recv(&self, socket: &Rc<OwnedFd>, by: Instant) {
+        for (_, wait) in self.waits.borrow_mut().iter_mut() {
+            let is_its = wait.on.socket().is_some_and(|other| Rc::ptr_eq(other, socket));
+            if is_its && wait.on.interest() != Some(PollFlags::OUT) {
+                wait.by = Some(by);
+            }
+        }
+    }
+
     /// Gives way to the other tasks when many operations in a row did not have to wait.
     pub(super) async fn pace(&self) {
         match self.pace.get().checked_sub(1) {
