@@ -24,7 +24,7 @@ pub(super) fn name(text: &str) -> Result<String, String> {
 
 /// Where a listener accepts; port 0 lets the kernel choose one.
 pub(super) fn listen_address(text: &str) -> Result<SocketAddr, String> {
-    match text.strip_prefix(':') {
+    match text.strip_prefix('*').unwrap_or(text).strip_prefix(':') {
         Some(port) if port.parse::<u16>().is_ok() => {
             Err(format!("\"{text}\" has no IP address: write \"0.0.0.0:{port}\" for all of this machine"))
         }
@@ -43,7 +43,10 @@ pub(super) fn backend_address(text: &str) -> Result<SocketAddr, String> {
 fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| {
         if let Some((scheme, rest)) = text.split_once("://") {
-            format!("\"{text}\" is a URL: leave out \"{scheme}://\" and write \"{}\"", rest.trim_end_matches('/'))
+            format!(
+                "\"{text}\" is a URL: leave out \"{scheme}://\" and write \"{}\"",
+                rest.trim_end_matches('/')
+            )
         } else if let Ok(ip) = text.trim_matches(['[', ']']).parse::<IpAddr>() {
             format!("\"{text}\" has no port: write \"{}\"", SocketAddr::new(ip, 8080))
         } else {
@@ -102,17 +105,22 @@ pub(super) fn path(text: &str) -> Result<String, String> {
     }
     if text.contains('*') && (text.ends_with("/*") || text.ends_with("**")) {
         let prefix = text.trim_end_matches('*');
-        return Err(format!("\"{text}\" ends with a star: a path holds for all below it, write \"{prefix}\""));
+        return Err(format!(
+            "\"{text}\" ends with a star: a path holds for all below it, write \"{prefix}\""
+        ));
     }
     if !text.starts_with('/') {
         return Err(format!("\"{text}\" does not begin with a slash: write \"/{text}\""));
     }
-    let normal = normal_path(text)
-        .ok_or_else(|| format!("\"{text}\" has a \"%\" without two hexadecimal digits: write \"%25\" for it"))?;
+    let normal = normal_path(text).ok_or_else(|| {
+        format!("\"{text}\" has a \"%\" without two hexadecimal digits: write \"%25\" for it")
+    })?;
     if normal == text {
         Ok(normal)
     } else {
-        Err(format!("\"{text}\" can never match, for requests are matched on the normalised path: write \"{normal}\""))
+        Err(format!(
+            "\"{text}\" can never match, for requests are matched on the normalised path: write \"{normal}\""
+        ))
     }
 }
 
@@ -140,7 +148,8 @@ fn normal_segment(segment: &str) -> Option<String> {
     while let Some(byte) = bytes.next() {
         if byte == b'%' {
             let digits = [bytes.next()?, bytes.next()?];
-            let digits = std::str::from_utf8(&digits).ok().filter(|two| two.bytes().all(|b| b.is_ascii_hexdigit()))?;
+            let digits =
+                std::str::from_utf8(&digits).ok().filter(|two| two.bytes().all(|b| b.is_ascii_hexdigit()))?;
             let decoded = u8::from_str_radix(digits, 16).ok()?;
             if is_unreserved(decoded) {
                 normal.push(char::from(decoded));
@@ -165,10 +174,14 @@ pub(super) fn access_log(text: &str) -> Result<AccessLog, String> {
     match text {
         "off" => Ok(AccessLog::Off),
         "stdout" => Ok(AccessLog::Stdout),
-        path if path.starts_with(['/', '.']) && !path.contains('\0') => Ok(AccessLog::File(PathBuf::from(path))),
+        path if path.starts_with(['/', '.']) && !path.contains('\0') => {
+            Ok(AccessLog::File(PathBuf::from(path)))
+        }
         word => Err(match nearest(word, ["off", "stdout"]) {
             Some(meant) => format!("\"{word}\" is not known; did you mean \"{meant}\"?"),
-            None => format!("\"{word}\" is neither \"off\" nor \"stdout\", and a path begins with \"/\" or \"./\""),
+            None => format!(
+                "\"{word}\" is neither \"off\" nor \"stdout\", and a path begins with \"/\" or \"./\""
+            ),
         }),
     }
 }
@@ -179,7 +192,8 @@ mod tests {
 
     #[test]
     fn normalised_paths_stand_as_they_are() {
-        for text in ["/", "/images/", "/images", "/a/b.c/~d/", "/a%2Fb", "/%C3%A4/", "/a:b@c", "/a*b", "/..."] {
+        for text in ["/", "/images/", "/images", "/a/b.c/~d/", "/a%2Fb", "/%C3%A4/", "/a:b@c", "/a*b", "/..."]
+        {
             assert_eq!(path(text), Ok(text.to_owned()));
         }
     }
@@ -240,6 +254,7 @@ mod tests {
         }
         for (bad, says) in [
             (":8080", "write \"0.0.0.0:8080\""),
+            ("*:8080", "write \"0.0.0.0:8080\""),
             ("127.0.0.1", "write \"127.0.0.1:8080\""),
             ("::1", "write \"[::1]:8080\""),
             ("[::1]", "write \"[::1]:8080\""),
