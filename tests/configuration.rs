@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
 use ringway::cli::DEMO_CONFIGURATION;
-use ringway::config::options::{OPTIONS, is_literal, reference};
+use ringway::config::options::{OPTIONS, is_literal, policies_reference, reference};
 use ringway::config::{Config, Environment, Problem, Warning};
 use ringway::route::{Found, HostRule};
 
@@ -217,15 +217,20 @@ fn the_demo_routes_by_path_and_by_host() {
     assert_eq!(config.listeners[0].routes.routes()[0].host, HostRule::Exact("docs.localhost".to_owned()));
 }
 
+/// A text with what stands between two marks replaced.
+fn with_part(text: &str, name: &str, part: &str) -> String {
+    let (begin, end) = (format!("<!-- {name}: begin -->\n"), format!("<!-- {name}: end -->"));
+    let (before, rest) = text.split_once(&begin).unwrap();
+    let (_, after) = rest.split_once(&end).unwrap();
+    format!("{before}{begin}{part}{end}{after}")
+}
+
 #[test]
-fn the_reference_in_the_documentation_is_the_table_of_options() {
-    const BEGIN: &str = "<!-- options: begin -->\n";
-    const END: &str = "<!-- options: end -->";
+fn the_reference_in_the_documentation_is_that_of_the_tables() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/configuration.md");
     let text = fs::read_to_string(&path).unwrap();
-    let (before, rest) = text.split_once(BEGIN).unwrap();
-    let (_, after) = rest.split_once(END).unwrap();
-    compare(&path, &format!("{before}{BEGIN}{}{END}{after}", reference()));
+    let text = with_part(&text, "options", &reference());
+    compare(&path, &with_part(&text, "policies", &policies_reference()));
 }
 
 #[test]

@@ -91,7 +91,7 @@ fn syntax_fault(text: &str, error: &toml::de::Error) -> String {
         "duplicate key" => format!("the key {place} stands here for the second time"),
         "string values must be quoted" if place.trim().is_empty() => "a value is missing".to_owned(),
         "string values must be quoted" => format!("a string must be quoted: write \"{place}\""),
-        _ => error.message().replace('`', "\""),
+        _ => error.message().replace("`\"`", "a quote").replace('`', "\""),
     };
     format!("not valid TOML: {fault}")
 }

@@ -289,6 +289,12 @@ pub fn reference() -> String {
     "| Key | Value | Default | Meaning |\n| --- | --- | --- | --- |\n".to_owned() + &rows.collect::<String>()
 }
 
+/// The balancing policies for the documentation, in Markdown.
+pub fn policies_reference() -> String {
+    let rows = POLICIES.iter().map(|policy| format!("| `{}` | {} |\n", policy.name, policy.about));
+    "| `balance` | Picks |\n| --- | --- |\n".to_owned() + &rows.collect::<String>()
+}
+
 /// Whether a default is written as in a file, not described.
 pub fn is_literal(default: &str) -> bool {
     default.parse::<u64>().is_ok()
