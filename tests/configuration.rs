@@ -1,5 +1,4 @@
-//! The configuration as its users meet it: files that are good, files that are bad with every error they get, and the
-//! reference in the documentation.
+//! The configuration as its users meet it: good files, bad files with every error they get, and the documentation.
 //!
 //! `UPDATE=1 cargo test --test configuration` writes what is expected anew; read the difference before you keep it.
 

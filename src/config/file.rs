@@ -1,4 +1,4 @@
-//! What was written: the TOML file as types, every value with its place. What it means is decided in `check`.
+//! What was written: the TOML file as types, every value with its place.
 
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -1,5 +1,4 @@
-//! Values that are more than a word: names, addresses, hosts, paths, the access log. Text in, the value or what is
-//! wrong with it out.
+//! Values that are more than a word: names, addresses, hosts, paths and the access log, read from their text.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
