@@ -1,14 +1,15 @@
-//! The configuration as its users meet it: files that are good, files that are bad with every error they get, and the
-//! reference in the documentation.
+//! The configuration as its users meet it: good files, bad files with every error they get, and the documentation.
 //!
 //! `UPDATE=1 cargo test --test configuration` writes what is expected anew; read the difference before you keep it.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
 use ringway::cli::DEMO_CONFIGURATION;
-use ringway::config::options::{OPTIONS, is_literal, reference};
+use ringway::config::options::{OPTIONS, is_literal, policies_reference, reference};
 use ringway::config::{Config, Environment, Problem, Warning};
 use ringway::route::{Found, HostRule};
 
@@ -34,7 +35,8 @@ fn lines<T: ToString>(messages: &[T]) -> String {
 fn files(folder: &str) -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/configuration").join(folder);
     let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let mut files: Vec<_> = entries.filter(|path| path.extension().is_some_and(|end| end == "toml")).collect();
+    let mut files: Vec<_> =
+        entries.filter(|path| path.extension().is_some_and(|end| end == "toml")).collect();
     files.sort();
     files
 }
@@ -79,7 +81,11 @@ fn what_is_shown_names_every_option() {
     let shown = good(&everything).to_toml();
     for option in OPTIONS {
         let (_, key) = option.path.rsplit_once('.').unwrap_or(("", option.path));
-        assert!(shown.contains(&format!("{key} = ")) || shown.contains(&format!("[{key}]")), "{}", option.path);
+        assert!(
+            shown.contains(&format!("{key} = ")) || shown.contains(&format!("[{key}]")),
+            "{}",
+            option.path
+        );
         assert!(everything.contains(key), "everything.toml leaves out {}", option.path);
     }
 }
@@ -119,7 +125,10 @@ fn defaults_are_those_of_the_table_of_options() {
     let weight = written_out("upstream.backends");
     let backends = format!("backends = [{{ address = \"127.0.0.1:8888\", {} }}]", weight.trim());
     text += &format!("[[upstream]]\nname = \"site\"\n{backends}\n{}", written_out("upstream"));
-    assert!(text.contains("first-byte") && text.contains("weight = 1") && text.contains("fail-for"), "{text}");
+    assert!(
+        text.contains("first-byte") && text.contains("weight = 1") && text.contains("fail-for"),
+        "{text}"
+    );
     assert_eq!(format!("{:#?}", good(&text)), format!("{:#?}", good(MINIMAL)));
 }
 
@@ -133,6 +142,7 @@ fn defaults_that_depend_on_the_machine() {
     assert_eq!(with(8, 1 << 20), (8, 10_000));
     assert_eq!(with(8, u64::MAX), (8, 10_000));
     assert_eq!(with(0, 0), (1, 1));
+    assert_eq!(with(9999, 1024), (1024, 384));
     assert_eq!(good(&format!("limits.head-size = \"4KiB\"\n{MINIMAL}")).limits.target_size, 4096);
 }
 
@@ -166,10 +176,11 @@ fn the_strongest_timeouts_win() {
 #[test]
 fn a_listener_has_its_own_routes_and_those_for_all() {
     let config = good(include_str!("configuration/valid/own-before-common.toml"));
-    let upstream = |listener: usize, path: &str| match config.listeners[listener].routes.find(b"h", path.as_bytes()) {
-        Found::Route(route) => config.upstreams[route.upstream.0].name.clone(),
-        other => format!("{other:?}"),
-    };
+    let upstream =
+        |listener: usize, path: &str| match config.listeners[listener].routes.find(b"h", path.as_bytes()) {
+            Found::Route(route) => config.upstreams[route.upstream.0].name.clone(),
+            other => format!("{other:?}"),
+        };
     assert_eq!(upstream(0, "/"), "own");
     assert_eq!(upstream(0, "/images/a"), "common");
     assert_eq!(upstream(1, "/"), "common");
@@ -183,14 +194,15 @@ fn a_listener_has_its_own_routes_and_those_for_all() {
 fn the_demo_routes_by_path_and_by_host() {
     let config = good(DEMO_CONFIGURATION);
     assert!(parse(DEMO_CONFIGURATION, "demo.toml").unwrap().1.is_empty());
-    let found = |listener: usize, host: &str, path: &str| {
-        match config.listeners[listener].routes.find(host.as_bytes(), path.as_bytes()) {
-            Found::Route(route) => {
-                let backend = config.upstreams[route.upstream.0].backends[0].address.port();
-                format!("{backend} {}", if route.strip_prefix { "stripped" } else { "whole" })
-            }
-            other => format!("{other:?}"),
+    let found = |listener: usize, host: &str, path: &str| match config.listeners[listener]
+        .routes
+        .find(host.as_bytes(), path.as_bytes())
+    {
+        Found::Route(route) => {
+            let backend = config.upstreams[route.upstream.0].backends[0].address.port();
+            format!("{backend} {}", if route.strip_prefix { "stripped" } else { "whole" })
         }
+        other => format!("{other:?}"),
     };
     assert_eq!(found(0, "localhost", "/"), "8888 whole");
     assert_eq!(found(0, "localhost", "/images/cat.png"), "8889 stripped");
@@ -204,15 +216,20 @@ fn the_demo_routes_by_path_and_by_host() {
     assert_eq!(config.listeners[0].routes.routes()[0].host, HostRule::Exact("docs.localhost".to_owned()));
 }
 
+/// A text with what stands between two marks replaced.
+fn with_part(text: &str, name: &str, part: &str) -> String {
+    let (begin, end) = (format!("<!-- {name}: begin -->\n"), format!("<!-- {name}: end -->"));
+    let (before, rest) = text.split_once(&begin).unwrap();
+    let (_, after) = rest.split_once(&end).unwrap();
+    format!("{before}{begin}{part}{end}{after}")
+}
+
 #[test]
-fn the_reference_in_the_documentation_is_the_table_of_options() {
-    const BEGIN: &str = "<!-- options: begin -->\n";
-    const END: &str = "<!-- options: end -->";
+fn the_reference_in_the_documentation_is_that_of_the_tables() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/configuration.md");
     let text = fs::read_to_string(&path).unwrap();
-    let (before, rest) = text.split_once(BEGIN).unwrap();
-    let (_, after) = rest.split_once(END).unwrap();
-    compare(&path, &format!("{before}{BEGIN}{}{END}{after}", reference()));
+    let text = with_part(&text, "options", &reference());
+    compare(&path, &with_part(&text, "policies", &policies_reference()));
 }
 
 #[test]
@@ -225,7 +242,9 @@ fn the_examples_in_the_documentation_are_good() {
     for example in examples {
         // The others are excerpts: their values are good, whatever else is missing.
         let problems = parse(example, "excerpt.toml").err().unwrap_or_default();
-        let is_wrong = |problem: &Problem| !problem.message.contains("missing") && !problem.message.contains("there is no");
+        let is_wrong = |problem: &Problem| {
+            !problem.message.contains("missing") && !problem.message.contains("there is no")
+        };
         assert!(!problems.iter().any(is_wrong), "{}\n{example}", lines(&problems));
     }
 }
@@ -246,7 +265,9 @@ fn too_many_backends() {
 /// Lines of good and bad files, to be shuffled into new ones.
 fn some_lines() -> Vec<String> {
     let paths = files("valid").into_iter().chain(files("invalid"));
-    paths.flat_map(|path| fs::read_to_string(path).unwrap().lines().map(str::to_owned).collect::<Vec<_>>()).collect()
+    paths
+        .flat_map(|path| fs::read_to_string(path).unwrap().lines().map(str::to_owned).collect::<Vec<_>>())
+        .collect()
 }
 
 proptest! {

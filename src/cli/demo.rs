@@ -15,7 +15,7 @@ pub(super) struct Arguments {
     #[arg(long)]
     print_config: bool,
     #[command(flatten)]
-    overrides: Overrides,
+    pub(super) overrides: Overrides,
 }
 
 pub(super) fn demo(arguments: &Arguments) -> u8 {

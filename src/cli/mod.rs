@@ -121,3 +121,25 @@ fn fail(error: &io::Error) -> u8 {
     eprintln!("ringway: {error}");
     EXIT_FAILURE
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_stronger_than_the_file() {
+        let mut config = load::text(DEMO_CONFIGURATION, "demo.toml").unwrap();
+        let arguments = ["ringway", "demo", "--runtime", "threads", "--workers", "3"];
+        let Ok(Arguments { command: Some(Command::Demo(demo)) }) = Arguments::try_parse_from(arguments)
+        else {
+            panic!("{arguments:?} is a good command line")
+        };
+        demo.overrides.apply(&mut config);
+        assert_eq!((config.runtime.kind.as_str(), config.runtime.workers), ("threads", 3));
+    }
+
+    #[test]
+    fn clap_finds_no_fault_with_the_command_line() {
+        command().debug_assert();
+    }
+}

@@ -9,10 +9,12 @@ use std::collections::HashMap;
 use std::hash::Hash;
 
 use super::file::{File, LimitsTable, LogTable, RuntimeTable};
-use super::options::RUNTIME_KINDS;
+use super::options::{RUNTIME_KINDS, WORKERS};
 use super::problem::Report;
 use super::walk::At;
-use super::{AccessLog, Config, Environment, Limits, LogConfig, LogFormat, RuntimeConfig, Timeouts, WhenFull};
+use super::{
+    AccessLog, Config, Environment, Limits, LogConfig, LogFormat, RuntimeConfig, Timeouts, WhenFull,
+};
 
 /// Checks what the values say together. The result means something only if nothing was reported.
 ///
@@ -35,9 +37,10 @@ pub(super) fn check(file: &File, environment: &Environment, report: &Report<'_>)
 }
 
 fn runtime(table: &RuntimeTable, environment: &Environment) -> RuntimeConfig {
+    let cores = (environment.cores as u64).clamp(*WORKERS.start(), *WORKERS.end());
     RuntimeConfig {
         kind: given(&table.kind, RUNTIME_KINDS[0]).to_owned(),
-        workers: given(&table.workers, environment.cores.max(1) as u64) as usize,
+        workers: given(&table.workers, cores) as usize,
     }
 }
 
@@ -56,7 +59,10 @@ fn limits(table: &LimitsTable, environment: &Environment, report: &Report<'_>) -
         report.problem(
             target.line,
             &target.path,
-            format!("is more than limits.head-size, \"{}\": a target is a part of its head", super::units::show_size(head_size)),
+            format!(
+                "is more than limits.head-size, \"{}\": a target is a part of its head",
+                super::units::show_size(head_size)
+            ),
         );
     }
     Limits {

@@ -1,4 +1,4 @@
-//! What was written: the TOML file as types, every value with its place. What it means is decided in `check`.
+//! What was written: the TOML file as types, every value with its place.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -40,6 +40,8 @@ pub(super) struct ListenerTable {
     pub(super) name: Option<At<String>>,
     pub(super) address: Option<At<SocketAddr>>,
     pub(super) timeouts: TimeoutsTable,
+    /// No other protocol was asked for, and refused: there is only this one yet.
+    pub(super) is_http: bool,
 }
 
 /// One `[[route]]`.
@@ -127,12 +129,12 @@ impl LogTable {
 impl ListenerTable {
     fn read(table: &Table<'_>) -> At<Self> {
         table.need("address", "write the IP address and port to accept on, such as \"0.0.0.0:8080\"");
-        // There is one protocol yet: reading it is checking it.
-        table.word("protocol");
+        let protocol = table.word("protocol");
         table.at(Self {
             name: table.read("name", values::name),
             address: table.read("address", values::listen_address),
             timeouts: TimeoutsTable::read_in(table),
+            is_http: protocol.is_some() || !table.has("protocol"),
         })
     }
 }
@@ -163,7 +165,8 @@ impl UpstreamTable {
         table.need("name", "write a name for routes to refer to, such as \"images\"");
         table.need("backends", "write the addresses of its backends, such as [\"127.0.0.1:9000\"]");
         let plain = |text: &str| {
-            values::backend_address(text).map(|address| BackendEntry { address, weight: BackendEntry::WEIGHT })
+            values::backend_address(text)
+                .map(|address| BackendEntry { address, weight: BackendEntry::WEIGHT })
         };
         table.at(Self {
             name: table.read("name", values::name),

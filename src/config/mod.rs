@@ -60,7 +60,11 @@ impl Config {
     ///
     /// # Errors
     /// Every problem there is, in the order of the file; never none.
-    pub fn parse(text: &str, name: &str, environment: &Environment) -> Result<(Self, Vec<Warning>), Vec<Problem>> {
+    pub fn parse(
+        text: &str,
+        name: &str,
+        environment: &Environment,
+    ) -> Result<(Self, Vec<Warning>), Vec<Problem>> {
         let (document, syntax_errors) = DeTable::parse_recoverable(text);
         let report = problem::Report::new(name);
         let walk = walk::Walk::new(text, &report, syntax_errors.is_empty());
@@ -68,7 +72,7 @@ impl Config {
         if !syntax_errors.is_empty() {
             for error in &syntax_errors {
                 let line = walk.line(error.span().map_or(0, |span| span.start));
-                report.overrule(line, format!("not valid TOML: {}", error.message()));
+                report.overrule(line, syntax_fault(text, error));
             }
             return Err(report.into_lists().0);
         }
@@ -78,6 +82,18 @@ impl Config {
             ((problems, _), _) => Err(problems),
         }
     }
+}
+
+/// What the parser says, in our words where its own do not help.
+fn syntax_fault(text: &str, error: &toml::de::Error) -> String {
+    let place = error.span().and_then(|span| text.get(span)).unwrap_or_default();
+    let fault = match error.message().split_once(", expected").map_or(error.message(), |(fault, _)| fault) {
+        "duplicate key" => format!("the key {place} stands here for the second time"),
+        "string values must be quoted" if place.trim().is_empty() => "a value is missing".to_owned(),
+        "string values must be quoted" => format!("a string must be quoted: write \"{place}\""),
+        _ => error.message().replace("`\"`", "a quote").replace('`', "\""),
+    };
+    format!("not valid TOML: {fault}")
 }
 
 /// `[runtime]`.

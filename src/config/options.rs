@@ -6,12 +6,13 @@ use std::fmt;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::problem::nearest;
+use super::problem::{alternatives, nearest};
 use super::units::{show_duration, show_size};
 use crate::balance::POLICIES;
 
 /// The runtimes of this build, and `auto`; the first is the default.
-pub const RUNTIME_KINDS: &[&str] = if cfg!(feature = "ring") { &["auto", "ring", "threads"] } else { &["auto", "threads"] };
+pub const RUNTIME_KINDS: &[&str] =
+    if cfg!(feature = "ring") { &["auto", "ring", "threads"] } else { &["auto", "threads"] };
 
 /// How many event loops there may be.
 pub const WORKERS: RangeInclusive<u64> = 1..=1024;
@@ -67,32 +68,92 @@ pub enum Shape {
 }
 
 const TIMEOUT: Shape = Shape::Duration(1..=24 * 3_600_000);
-const INHERITED: &str = "as the next weaker `timeouts`";
+const INHERITED: &str = "inherited";
 
 /// Every option, in the order of the documentation.
 pub static OPTIONS: &[ConfigOption] = &[
     row("runtime", Shape::Table, "all defaults", "The event loops."),
-    row("runtime.kind", Shape::Word(|| RUNTIME_KINDS.to_vec()), "\"auto\"", "Which event loop: `auto` takes the best that this kernel allows."),
-    row("runtime.workers", Shape::Whole(WORKERS), "the cores this process may use", "Event loops, each on a thread of its own."),
+    row(
+        "runtime.kind",
+        Shape::Word(|| RUNTIME_KINDS.to_vec()),
+        "\"auto\"",
+        "Which event loop: `auto` takes the best that this kernel allows.",
+    ),
+    row(
+        "runtime.workers",
+        Shape::Whole(WORKERS),
+        "the cores this process may use",
+        "Event loops, each on a thread of its own.",
+    ),
     row("log", Shape::Table, "all defaults", "The access log: one line for each exchange."),
     row("log.access", Shape::AccessLog, "\"stdout\"", "Where it goes. A file is appended to."),
-    row("log.format", Shape::Word(|| vec!["text", "json"]), "\"text\"", "How a line looks: words for people, or one JSON object."),
-    row("log.when-full", Shape::Word(|| vec!["drop", "wait"]), "\"drop\"", "What happens to a line when the log cannot keep up: it is dropped and counted, or the worker waits."),
-    row("listener", Shape::Tables, "", "An address that clients connect to. At least one, each with at least one route."),
+    row(
+        "log.format",
+        Shape::Word(|| vec!["text", "json"]),
+        "\"text\"",
+        "How a line looks: words for people, or one JSON object.",
+    ),
+    row(
+        "log.when-full",
+        Shape::Word(|| vec!["drop", "wait"]),
+        "\"drop\"",
+        "What happens to a line when the log cannot keep up: it is dropped and counted, or the worker waits.",
+    ),
+    row(
+        "listener",
+        Shape::Tables,
+        "",
+        "An address that clients connect to. At least one, each with at least one route.",
+    ),
     row("listener.name", Shape::Name, "its address", "What routes and the log call it."),
-    row("listener.address", Shape::ListenAddress, "", "Where it accepts. `0.0.0.0` is every IPv4 address of the machine, `[::]` every address."),
-    row("listener.protocol", Shape::Word(|| vec!["http"]), "\"http\"", "What is spoken there: HTTP/1.1 and HTTP/1.0."),
+    row(
+        "listener.address",
+        Shape::ListenAddress,
+        "",
+        "Where it accepts. `0.0.0.0` is every IPv4 address of the machine, `[::]` every IPv6 address, and on most systems every IPv4 address too.",
+    ),
+    row(
+        "listener.protocol",
+        Shape::Word(|| vec!["http"]),
+        "\"http\"",
+        "What is spoken there: HTTP/1.1 and HTTP/1.0.",
+    ),
     row("listener.timeouts", Shape::Table, "none", "Timeouts of this listener."),
     row("listener.timeouts.head", TIMEOUT, INHERITED, "As `timeouts.head`."),
     row("listener.timeouts.body", TIMEOUT, INHERITED, "As `timeouts.body`."),
     row("listener.timeouts.connect", TIMEOUT, INHERITED, "As `timeouts.connect`."),
     row("listener.timeouts.first-byte", TIMEOUT, INHERITED, "As `timeouts.first-byte`."),
     row("listener.timeouts.client-idle", TIMEOUT, INHERITED, "As `timeouts.client-idle`."),
-    row("route", Shape::Tables, "", "A rule from host and path to an upstream. The most specific one wins, wherever it stands in the file."),
-    row("route.listener", Shape::Reference, "every listener", "The name of the listener that it holds for, or its address where it has no name."),
-    row("route.host", Shape::Host, "every host", "The host it holds for, in any case and on any port; `*.example.org` is every name below `example.org`."),
-    row("route.path", Shape::Path, "\"/\"", "The path it holds for and all below it, in whole segments: `/images/` never matches `/imagesX`."),
-    row("route.strip-prefix", Shape::Flag, "false", "Whether `path` is taken off: the backend sees `/cat.png` for `/images/cat.png`."),
+    row(
+        "route",
+        Shape::Tables,
+        "",
+        "A rule from host and path to an upstream. The most specific one wins, wherever it stands in the file.",
+    ),
+    row(
+        "route.listener",
+        Shape::Reference,
+        "every listener",
+        "The name of the listener that it holds for, or its address where it has no name.",
+    ),
+    row(
+        "route.host",
+        Shape::Host,
+        "every host",
+        "The host it holds for, in any case and on any port; `*.example.org` is every name below `example.org`.",
+    ),
+    row(
+        "route.path",
+        Shape::Path,
+        "\"/\"",
+        "The path it holds for and all below it, in whole segments: `/images/` never matches `/imagesX`.",
+    ),
+    row(
+        "route.strip-prefix",
+        Shape::Flag,
+        "false",
+        "Whether `path` is taken off: the backend sees `/cat.png` for `/images/cat.png`.",
+    ),
     row("route.upstream", Shape::Reference, "", "The name of the upstream that requests go to."),
     row("route.timeouts", Shape::Table, "none", "Timeouts of this route."),
     row("route.timeouts.body", TIMEOUT, INHERITED, "As `timeouts.body`."),
@@ -101,35 +162,88 @@ pub static OPTIONS: &[ConfigOption] = &[
     row("upstream", Shape::Tables, "", "A group of backends that do the same work. At least one."),
     row("upstream.name", Shape::Name, "", "What routes and the log call it."),
     row("upstream.balance", Shape::Word(policies), "\"round-robin\"", "How a backend is picked."),
-    row("upstream.fail-for", Shape::Duration(1..=3_600_000), "\"5s\"", "How long a backend that refused a connection is left alone."),
-    row("upstream.backends", Shape::Backends, "", "Up to 1024 backends, no two with the same address. A text is an address with weight 1."),
+    row(
+        "upstream.fail-for",
+        Shape::Duration(1..=3_600_000),
+        "\"5s\"",
+        "How long a backend that refused a connection is left alone.",
+    ),
+    row(
+        "upstream.backends",
+        Shape::Backends,
+        "",
+        "Up to 1024 backends, no two with the same address. A text is an address with weight 1.",
+    ),
     row("upstream.backends.address", Shape::BackendAddress, "", "Where the backend listens."),
-    row("upstream.backends.weight", Shape::Whole(1..=256), "1", "Its share: weight 2 gets twice as much as weight 1."),
+    row(
+        "upstream.backends.weight",
+        Shape::Whole(1..=256),
+        "1",
+        "Its share: weight 2 gets twice as much as weight 1.",
+    ),
     row("upstream.timeouts", Shape::Table, "none", "Timeouts of this upstream."),
     row("upstream.timeouts.body", TIMEOUT, INHERITED, "As `timeouts.body`."),
     row("upstream.timeouts.connect", TIMEOUT, INHERITED, "As `timeouts.connect`."),
     row("upstream.timeouts.first-byte", TIMEOUT, INHERITED, "As `timeouts.first-byte`."),
     row("upstream.timeouts.backend-idle", TIMEOUT, INHERITED, "As `timeouts.backend-idle`."),
-    row("timeouts", Shape::Table, "all defaults", "Timeouts that hold where a listener, an upstream or a route does not say otherwise."),
+    row(
+        "timeouts",
+        Shape::Table,
+        "all defaults",
+        "Timeouts that hold where a listener, an upstream or a route does not say otherwise.",
+    ),
     row("timeouts.head", TIMEOUT, "\"10s\"", "A whole request head, from its first byte: 408."),
     row("timeouts.body", TIMEOUT, "\"30s\"", "Between two reads or writes of a body."),
     row("timeouts.connect", TIMEOUT, "\"3s\"", "All attempts to connect to one backend."),
-    row("timeouts.first-byte", TIMEOUT, "\"60s\"", "From the end of the request to the first byte of the response: 504."),
-    row("timeouts.client-idle", TIMEOUT, "\"75s\"", "How long a client's connection is kept between two requests."),
-    row("timeouts.backend-idle", TIMEOUT, "\"30s\"", "How long a backend's connection is kept between two requests."),
+    row(
+        "timeouts.first-byte",
+        TIMEOUT,
+        "\"60s\"",
+        "From the end of the request to the first byte of the response: 504.",
+    ),
+    row(
+        "timeouts.client-idle",
+        TIMEOUT,
+        "\"75s\"",
+        "How long a client's connection is kept between two requests.",
+    ),
+    row(
+        "timeouts.backend-idle",
+        TIMEOUT,
+        "\"30s\"",
+        "How long a backend's connection is kept between two requests.",
+    ),
     row("timeouts.drain", TIMEOUT, "\"30s\"", "How long running exchanges may take after the order to stop."),
     row("limits", Shape::Table, "all defaults", "Bounds that hold for the whole process."),
-    row("limits.head-size", Shape::Size(1 << 10..=64 << 10), "\"32KiB\"", "A request or response head: 431, or 502 for a response."),
-    row("limits.target-size", Shape::Size(64..=64 << 10), "\"8KiB\", or `head-size` if that is less", "The target of a request, path and query: 414. At most `head-size`."),
+    row(
+        "limits.head-size",
+        Shape::Size(1 << 10..=64 << 10),
+        "\"32KiB\"",
+        "A request or response head: 431, or 502 for a response.",
+    ),
+    row(
+        "limits.target-size",
+        Shape::Size(64..=64 << 10),
+        "\"8KiB\", or `head-size` if that is less",
+        "The target of a request, path and query: 414. At most `head-size`.",
+    ),
     row("limits.fields", Shape::Whole(1..=256), "100", "Fields of a head: 431, or 502 for a response."),
     row("limits.body-size", Shape::SizeOrNone(1..=1 << 50), "\"none\"", "The body of a request: 413."),
-    row("limits.connections", Shape::Whole(1..=1_000_000), "10000, or half of the descriptors allowed less 256", "Client connections of the process: 503 beyond."),
+    row(
+        "limits.connections",
+        Shape::Whole(1..=1_000_000),
+        "10000, or half of the descriptors allowed less 256",
+        "Client connections of the process: 503 beyond.",
+    ),
 ];
 
 /// Keys that have a meaning in the plan and none in this version, with what to do.
 const RESERVED: &[(&str, &str)] = &[
     ("admin", "the admin API is not available in this version: remove the table"),
-    ("listener.upstream", "belongs to a tcp listener, and those are not available in this version: name the upstream in a [[route]]"),
+    (
+        "listener.upstream",
+        "belongs to a tcp listener, and those are not available in this version: name the upstream in a [[route]]",
+    ),
 ];
 
 /// Words that are known and refused, with the reason.
@@ -140,9 +254,15 @@ const REFUSED_WORDS: &[(&str, &[&str], &str)] = &[
 
 /// Timeouts that make no sense in every `timeouts`, with the reason.
 const MISPLACED: &[(&str, &str)] = &[
-    ("head", "a head is read before its route is known: set it in [timeouts] or in the timeouts of a listener"),
+    (
+        "head",
+        "a head is read before its route is known: set it in [timeouts] or in the timeouts of a listener",
+    ),
     ("client-idle", "an idle client has no route yet: set it in [timeouts] or in the timeouts of a listener"),
-    ("backend-idle", "idle backend connections serve all listeners and routes: set it in [timeouts] or in the timeouts of an upstream"),
+    (
+        "backend-idle",
+        "idle backend connections serve all listeners and routes: set it in [timeouts] or in the timeouts of an upstream",
+    ),
     ("drain", "the process drains as a whole: set it in [timeouts]"),
 ];
 
@@ -169,6 +289,12 @@ pub fn reference() -> String {
     "| Key | Value | Default | Meaning |\n| --- | --- | --- | --- |\n".to_owned() + &rows.collect::<String>()
 }
 
+/// The balancing policies for the documentation, in Markdown.
+pub fn policies_reference() -> String {
+    let rows = POLICIES.iter().map(|policy| format!("| `{}` | {} |\n", policy.name, policy.about));
+    "| `balance` | Picks |\n| --- | --- |\n".to_owned() + &rows.collect::<String>()
+}
+
 /// Whether a default is written as in a file, not described.
 pub fn is_literal(default: &str) -> bool {
     default.parse::<u64>().is_ok()
@@ -182,7 +308,8 @@ pub(super) fn unknown_key(table: &str, key: &str) -> (String, Option<&'static st
     if let Some((_, reason)) = RESERVED.iter().find(|(reserved, _)| *reserved == path) {
         return ((*reason).to_owned(), None);
     }
-    let misplaced = table.ends_with(".timeouts").then(|| MISPLACED.iter().find(|(name, _)| *name == key)).flatten();
+    let misplaced =
+        table.ends_with(".timeouts").then(|| MISPLACED.iter().find(|(name, _)| *name == key)).flatten();
     if let Some((_, reason)) = misplaced {
         return ((*reason).to_owned(), None);
     }
@@ -224,7 +351,8 @@ fn name_in(path: &'static str, table: &str) -> Option<&'static str> {
 
 /// The first table that holds this key, as it is written.
 fn owner_of(key: &str) -> Option<String> {
-    let option = OPTIONS.iter().find(|option| option.path.rsplit_once('.').is_some_and(|(_, name)| name == key))?;
+    let option =
+        OPTIONS.iter().find(|option| option.path.rsplit_once('.').is_some_and(|(_, name)| name == key))?;
     let (table, _) = option.path.rsplit_once('.')?;
     Some(match find(table)?.shape {
         Shape::Tables => format!("[[{table}]]"),
@@ -257,7 +385,7 @@ impl fmt::Display for Shape {
             Self::SizeOrNone(_) => f.write_str("a size such as `\"16MiB\"`, or `\"none\"`"),
             Self::Word(words) => {
                 let words: Vec<_> = words().iter().map(|word| format!("`\"{word}\"`")).collect();
-                f.write_str(&words.join(", "))
+                f.write_str(&alternatives(&words))
             }
         }
     }

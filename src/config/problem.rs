@@ -75,8 +75,8 @@ impl<'a> Report<'a> {
     /// Both lists in the order of the file.
     pub(super) fn into_lists(self) -> (Vec<Problem>, Vec<Warning>) {
         let (mut problems, mut warnings) = (self.problems.into_inner(), self.warnings.into_inner());
-        problems.sort_by(|a, b| a.line.cmp(&b.line));
-        warnings.sort_by(|a, b| a.0.line.cmp(&b.0.line));
+        problems.sort_by_key(|problem| problem.line);
+        warnings.sort_by_key(|warning| warning.0.line);
         (problems, warnings)
     }
 }
@@ -87,16 +87,22 @@ pub(super) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a s
     candidates
         .into_iter()
         .map(|candidate| (strsim::osa_distance(&word, candidate), candidate))
-        .filter(|(distance, candidate)| *distance <= word.len().max(candidate.len()).div_ceil(3))
+        .filter(|(distance, candidate)| is_near(&word, candidate, *distance))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
 }
 
-/// `; did you mean "web"?`, or what there is: `; there are "web", "cluster"`.
+/// A third of the letters may be wrong, or one word may be the beginning of the other.
+fn is_near(word: &str, candidate: &str, distance: usize) -> bool {
+    let (shorter, longer) = if word.len() < candidate.len() { (word, candidate) } else { (candidate, word) };
+    distance <= longer.len().div_ceil(3) || (shorter.len() >= 3 && longer.starts_with(shorter))
+}
+
+/// `; did you mean "web"?`, or what there is: `; known: "web", "cluster"`.
 pub(super) fn hint<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str> + Clone) -> String {
     match nearest(word, candidates.clone()) {
         Some(candidate) => format!("; did you mean \"{candidate}\"?"),
-        None => format!("; there is {}", quoted(candidates)),
+        None => format!("; known: {}", quoted(candidates)),
     }
 }
 
@@ -105,9 +111,27 @@ pub(super) fn quoted<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
     words.into_iter().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(", ")
 }
 
+/// `a, b or c`.
+pub(super) fn alternatives(words: &[String]) -> String {
+    match words {
+        [first @ .., before_last, last] if !first.is_empty() => {
+            format!("{}, {before_last} or {last}", first.join(", "))
+        }
+        _ => words.join(" or "),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn alternatives_read_well() {
+        let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(alternatives(&words("a")), "a");
+        assert_eq!(alternatives(&words("a b")), "a or b");
+        assert_eq!(alternatives(&words("a b c d")), "a, b, c or d");
+    }
 
     #[test]
     fn near_words_are_suggested_and_far_ones_are_not() {
@@ -116,6 +140,8 @@ mod tests {
         assert_eq!(nearest("strip_prefix", keys), Some("strip-prefix"));
         assert_eq!(nearest("Hosts", keys), Some("host"));
         assert_eq!(nearest("pathX", keys), Some("path"));
+        assert_eq!(nearest("stripping", ["strip"]), Some("strip"));
+        assert_eq!(nearest("up", keys), None);
         assert_eq!(nearest("colour", keys), None);
         assert_eq!(nearest("", keys), None);
     }

@@ -4,7 +4,9 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use super::units::{show_duration, show_size};
-use super::{AccessLog, BackendConfig, Config, ListenerConfig, LogFormat, Timeouts, UpstreamConfig, WhenFull};
+use super::{
+    AccessLog, BackendConfig, Config, ListenerConfig, LogFormat, Timeouts, UpstreamConfig, WhenFull,
+};
 use crate::route::{HostRule, Route};
 
 impl Config {
@@ -70,7 +72,11 @@ fn write_listener(out: &mut String, listener: &ListenerConfig) {
     }
     line(out, "address", quote(&address));
     line(out, "protocol", "\"http\"");
-    line(out, "timeouts", timeouts(&listener.timeouts, &["head", "body", "connect", "first-byte", "client-idle"]));
+    line(
+        out,
+        "timeouts",
+        timeouts(&listener.timeouts, &["head", "body", "connect", "first-byte", "client-idle"]),
+    );
 }
 
 fn write_route(out: &mut String, route: &Route, listener: &str, upstream: &str) {

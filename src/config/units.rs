@@ -122,9 +122,10 @@ mod tests {
 
     #[test]
     fn what_is_not_a_duration_is_refused() {
-        for text in
-            ["", "5", "s", "5 s", " 5s", "5s ", "1.5s", "-1s", "5sec", "5S", "1s1m", "1s1s", "1ms1s", "∞", "5µs"]
-        {
+        for text in [
+            "", "5", "s", "5 s", " 5s", "5s ", "1.5s", "-1s", "5sec", "5S", "1s1m", "1s1s", "1ms1s", "∞",
+            "5µs",
+        ] {
             let error = parse_duration(text).unwrap_err();
             assert!(error.contains("is not a duration: write"), "{text}: {error}");
         }
@@ -174,7 +175,8 @@ mod tests {
         {
             assert_eq!(show_duration(Duration::from_millis(ms)), text);
         }
-        for (bytes, text) in [(0, "0B"), (1000, "1000B"), (1024, "1KiB"), (1536, "1536B"), (1 << 20, "1MiB")] {
+        for (bytes, text) in [(0, "0B"), (1000, "1000B"), (1024, "1KiB"), (1536, "1536B"), (1 << 20, "1MiB")]
+        {
             assert_eq!(show_size(bytes), text);
         }
     }

@@ -1,5 +1,4 @@
-//! Values that are more than a word: names, addresses, hosts, paths, the access log. Text in, the value or what is
-//! wrong with it out.
+//! Values that are more than a word: names, addresses, hosts, paths and the access log, read from their text.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -24,7 +23,7 @@ pub(super) fn name(text: &str) -> Result<String, String> {
 
 /// Where a listener accepts; port 0 lets the kernel choose one.
 pub(super) fn listen_address(text: &str) -> Result<SocketAddr, String> {
-    match text.strip_prefix(':') {
+    match text.strip_prefix('*').unwrap_or(text).strip_prefix(':') {
         Some(port) if port.parse::<u16>().is_ok() => {
             Err(format!("\"{text}\" has no IP address: write \"0.0.0.0:{port}\" for all of this machine"))
         }
@@ -43,7 +42,10 @@ pub(super) fn backend_address(text: &str) -> Result<SocketAddr, String> {
 fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| {
         if let Some((scheme, rest)) = text.split_once("://") {
-            format!("\"{text}\" is a URL: leave out \"{scheme}://\" and write \"{}\"", rest.trim_end_matches('/'))
+            format!(
+                "\"{text}\" is a URL: leave out \"{scheme}://\" and write \"{}\"",
+                rest.trim_end_matches('/')
+            )
         } else if let Ok(ip) = text.trim_matches(['[', ']']).parse::<IpAddr>() {
             format!("\"{text}\" has no port: write \"{}\"", SocketAddr::new(ip, 8080))
         } else {
@@ -102,34 +104,41 @@ pub(super) fn path(text: &str) -> Result<String, String> {
     }
     if text.contains('*') && (text.ends_with("/*") || text.ends_with("**")) {
         let prefix = text.trim_end_matches('*');
-        return Err(format!("\"{text}\" ends with a star: a path holds for all below it, write \"{prefix}\""));
+        return Err(format!(
+            "\"{text}\" ends with a star: a path holds for all below it, write \"{prefix}\""
+        ));
     }
     if !text.starts_with('/') {
         return Err(format!("\"{text}\" does not begin with a slash: write \"/{text}\""));
     }
-    let normal = normal_path(text)
-        .ok_or_else(|| format!("\"{text}\" has a \"%\" without two hexadecimal digits: write \"%25\" for it"))?;
+    let normal = normal_path(text).ok_or_else(|| {
+        format!("\"{text}\" has a \"%\" without two hexadecimal digits: write \"%25\" for it")
+    })?;
     if normal == text {
         Ok(normal)
     } else {
-        Err(format!("\"{text}\" can never match, for requests are matched on the normalised path: write \"{normal}\""))
+        Err(format!(
+            "\"{text}\" can never match, for requests are matched on the normalised path: write \"{normal}\""
+        ))
     }
 }
 
-/// Unreserved characters decoded and all but `pchar` encoded (RFC 3986, sections 3.3 and 6.2.2), hexadecimal digits in
-/// upper case, dot segments resolved, empty segments merged. `None`: a bad percent-encoding.
+/// Unreserved characters decoded and hexadecimal digits in upper case (RFC 3986, section 6.2.2), dot segments resolved
+/// as section 5.2.4 does, for which an empty segment is one, then empty segments merged. What no request can hold
+/// unencoded is encoded. `None`: a bad percent-encoding.
 fn normal_path(text: &str) -> Option<String> {
     let mut segments: Vec<String> = Vec::new();
     let mut ends_with_slash = true;
-    for segment in text.split('/') {
+    for segment in text.split('/').skip(1) {
         let segment = normal_segment(segment)?;
         ends_with_slash = matches!(segment.as_str(), "" | "." | "..");
         match segment.as_str() {
-            "" | "." => {}
+            "." => {}
             ".." => drop(segments.pop()),
             _ => segments.push(segment),
         }
     }
+    segments.retain(|segment| !segment.is_empty());
     let slash = if ends_with_slash && !segments.is_empty() { "/" } else { "" };
     Some(format!("/{}{slash}", segments.join("/")))
 }
@@ -140,14 +149,15 @@ fn normal_segment(segment: &str) -> Option<String> {
     while let Some(byte) = bytes.next() {
         if byte == b'%' {
             let digits = [bytes.next()?, bytes.next()?];
-            let digits = std::str::from_utf8(&digits).ok().filter(|two| two.bytes().all(|b| b.is_ascii_hexdigit()))?;
+            let digits =
+                std::str::from_utf8(&digits).ok().filter(|two| two.bytes().all(|b| b.is_ascii_hexdigit()))?;
             let decoded = u8::from_str_radix(digits, 16).ok()?;
             if is_unreserved(decoded) {
                 normal.push(char::from(decoded));
             } else {
                 normal.push_str(&format!("%{decoded:02X}"));
             }
-        } else if is_unreserved(byte) || b"!$&'()*+,;=:@".contains(&byte) {
+        } else if byte.is_ascii_graphic() && byte != b'\\' {
             normal.push(char::from(byte));
         } else {
             normal.push_str(&format!("%{byte:02X}"));
@@ -165,10 +175,14 @@ pub(super) fn access_log(text: &str) -> Result<AccessLog, String> {
     match text {
         "off" => Ok(AccessLog::Off),
         "stdout" => Ok(AccessLog::Stdout),
-        path if path.starts_with(['/', '.']) && !path.contains('\0') => Ok(AccessLog::File(PathBuf::from(path))),
+        path if path.starts_with(['/', '.']) && !path.contains('\0') => {
+            Ok(AccessLog::File(PathBuf::from(path)))
+        }
         word => Err(match nearest(word, ["off", "stdout"]) {
             Some(meant) => format!("\"{word}\" is not known; did you mean \"{meant}\"?"),
-            None => format!("\"{word}\" is neither \"off\" nor \"stdout\", and a path begins with \"/\" or \"./\""),
+            None => format!(
+                "\"{word}\" is neither \"off\" nor \"stdout\", and a path begins with \"/\" or \"./\""
+            ),
         }),
     }
 }
@@ -179,7 +193,19 @@ mod tests {
 
     #[test]
     fn normalised_paths_stand_as_they_are() {
-        for text in ["/", "/images/", "/images", "/a/b.c/~d/", "/a%2Fb", "/%C3%A4/", "/a:b@c", "/a*b", "/..."] {
+        for text in [
+            "/",
+            "/images/",
+            "/images",
+            "/a/b.c/~d/",
+            "/a%2Fb",
+            "/%C3%A4/",
+            "/a:b@c",
+            "/a*b",
+            "/a|b",
+            "/a%7Cb",
+            "/...",
+        ] {
             assert_eq!(path(text), Ok(text.to_owned()));
         }
     }
@@ -196,6 +222,9 @@ mod tests {
             ("/../a", "/a"),
             ("/a/.", "/a/"),
             ("/a/b/..", "/a/"),
+            ("/a//../b", "/a/b"),
+            ("//../a", "/a"),
+            ("/a\\b", "/a%5Cb"),
             ("/%41", "/A"),
             ("/%2e%2e/a", "/a"),
             ("/a%2fb", "/a%2Fb"),
@@ -240,6 +269,7 @@ mod tests {
         }
         for (bad, says) in [
             (":8080", "write \"0.0.0.0:8080\""),
+            ("*:8080", "write \"0.0.0.0:8080\""),
             ("127.0.0.1", "write \"127.0.0.1:8080\""),
             ("::1", "write \"[::1]:8080\""),
             ("[::1]", "write \"[::1]:8080\""),

@@ -31,7 +31,8 @@ pub(super) struct Walk<'a> {
 
 impl<'a> Walk<'a> {
     pub(super) fn new(text: &str, report: &'a Report<'a>, is_whole: bool) -> Self {
-        let line_ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at).collect();
+        let line_ends =
+            text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at).collect();
         Self { report, line_ends, is_whole }
     }
 
@@ -60,7 +61,13 @@ pub(super) struct Table<'w> {
 
 impl<'w> Table<'w> {
     /// Reports every key that the table of options does not know here.
-    fn open(walk: &'w Walk<'w>, entries: &'w DeTable<'w>, line: usize, path: String, kind: &'static str) -> Self {
+    fn open(
+        walk: &'w Walk<'w>,
+        entries: &'w DeTable<'w>,
+        line: usize,
+        path: String,
+        kind: &'static str,
+    ) -> Self {
         let known = options::keys_of(kind);
         let mut misspelt = Vec::new();
         for key in entries.keys().filter(|key| !known.contains(&key.get_ref().as_ref())) {
@@ -79,7 +86,11 @@ impl<'w> Table<'w> {
     /// Reports a key that is neither there nor misspelt.
     pub(super) fn need(&self, key: &str, advice: &str) {
         if self.walk.is_whole && !self.has(key) && !self.misspelt.contains(&key) {
-            self.walk.report.problem(self.line, &options::join(&self.path, key), format!("missing: {advice}"));
+            self.walk.report.problem(
+                self.line,
+                &options::join(&self.path, key),
+                format!("missing: {advice}"),
+            );
         }
     }
 
@@ -101,7 +112,9 @@ impl<'w> Table<'w> {
     }
 
     pub(super) fn whole(&self, key: &str) -> Option<At<u64>> {
-        let Shape::Whole(range) = self.shape(key) else { unreachable!("{key} of [{}] is a number", self.kind) };
+        let Shape::Whole(range) = self.shape(key) else {
+            unreachable!("{key} of [{}] is a number", self.kind)
+        };
         let value = self.find(key)?;
         let DeValue::Integer(integer) = value.get_ref() else { return self.wrong_type(key, value) };
         match within(&whole_of(integer), integer.as_str(), range, |number| number.to_string()) {
@@ -112,7 +125,9 @@ impl<'w> Table<'w> {
 
     /// `None` too where the table has no such option.
     pub(super) fn duration(&self, key: &str) -> Option<At<Duration>> {
-        let Shape::Duration(range) = &options::find(&options::join(self.kind, key))?.shape else { return None };
+        let Shape::Duration(range) = &options::find(&options::join(self.kind, key))?.shape else {
+            return None;
+        };
         let shown = |ms| format!("\"{}\"", show_duration(Duration::from_millis(ms)));
         self.read(key, |text| {
             let ms = parse_duration_ms(text)?;
@@ -145,11 +160,13 @@ impl<'w> Table<'w> {
         })
     }
 
-    /// The table of this name, or an empty one in its place.
+    /// The table of this name.
     pub(super) fn table(&self, key: &str) -> Option<Table<'w>> {
         let value = self.find(key)?;
         match value.get_ref() {
-            DeValue::Table(entries) => Some(self.open_at(key, value, entries, options::join(&self.path, key))),
+            DeValue::Table(entries) => {
+                Some(self.open_at(key, value, entries, options::join(&self.path, key)))
+            }
             _ => self.wrong_type(key, value),
         }
     }
@@ -162,7 +179,9 @@ impl<'w> Table<'w> {
                 .iter()
                 .enumerate()
                 .filter_map(|(i, value)| match value.get_ref() {
-                    DeValue::Table(entries) => Some(self.open_at(key, value, entries, self.entry_path(key, i))),
+                    DeValue::Table(entries) => {
+                        Some(self.open_at(key, value, entries, self.entry_path(key, i)))
+                    }
                     _ => self.wrong_type(key, value),
                 })
                 .collect(),
@@ -189,7 +208,7 @@ impl<'w> Table<'w> {
             match value.get_ref() {
                 DeValue::String(_) => self.parse(&name, value, &parse),
                 DeValue::Table(entries) => read(self.open_at(key, value, entries, self.entry_path(key, i))),
-                _ => self.wrong_type_as(&name, value, self.shape(key)),
+                _ => self.wrong_type_as(&name, value, &Shape::BackendAddress),
             }
         };
         Some(self.place(key, list, values.iter().enumerate().map(entry).collect()))
@@ -216,7 +235,13 @@ impl<'w> Table<'w> {
         options::join(&self.path, &format!("{key}[{}]", index + 1))
     }
 
-    fn open_at(&self, key: &str, value: &Spanned<DeValue<'_>>, entries: &'w DeTable<'w>, path: String) -> Table<'w> {
+    fn open_at(
+        &self,
+        key: &str,
+        value: &Spanned<DeValue<'_>>,
+        entries: &'w DeTable<'w>,
+        path: String,
+    ) -> Table<'w> {
         let kind = options::find(&options::join(self.kind, key)).map_or("", |option| option.path);
         Table::open(self.walk, entries, self.walk.line(value.span().start), path, kind)
     }
@@ -252,9 +277,15 @@ impl<'w> Table<'w> {
         let expected = shape.to_string().replace('`', "");
         let advice = match (shape, value.get_ref()) {
             (Shape::Duration(_), DeValue::Integer(number)) => format!(": write \"{number}s\" for seconds"),
-            (Shape::Size(_) | Shape::SizeOrNone(_), DeValue::Integer(number)) => format!(": write \"{number}B\" for bytes"),
-            (Shape::Whole(_), DeValue::String(text)) if text.parse::<u64>().is_ok() => ": leave out the quotes".to_owned(),
-            (Shape::Flag, DeValue::String(text)) if text == "true" || text == "false" => ": leave out the quotes".to_owned(),
+            (Shape::Size(_) | Shape::SizeOrNone(_), DeValue::Integer(number)) => {
+                format!(": write \"{number}B\" for bytes")
+            }
+            (Shape::Whole(_), DeValue::String(text)) if text.parse::<u64>().is_ok() => {
+                ": leave out the quotes".to_owned()
+            }
+            (Shape::Flag, DeValue::String(text)) if text == "true" || text == "false" => {
+                ": leave out the quotes".to_owned()
+            }
             (Shape::Backends, DeValue::String(text)) => format!(": write [\"{text}\"]"),
             _ => String::new(),
         };

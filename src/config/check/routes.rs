@@ -12,7 +12,8 @@ use crate::route::{HostRule, Route, RouteTable};
 const DEFAULT_PATH: &str = "/";
 
 pub(super) fn check(file: &File, report: &Report<'_>) {
-    let upstreams = file.upstreams.iter().map(|upstream| upstream.value.name.as_ref().map(|name| name.value.clone()));
+    let upstreams =
+        file.upstreams.iter().map(|upstream| upstream.value.name.as_ref().map(|name| name.value.clone()));
     let listeners = file.listeners.iter().map(|listener| name_of(&listener.value));
     check_references(&file.routes, "upstream", upstreams.collect(), report);
     let are_listeners_known = check_references(&file.routes, "listener", listeners.collect(), report);
@@ -48,7 +49,8 @@ pub(super) fn build(file: &File, listener: &str, timeouts: &Timeouts) -> Option<
 
 fn build_one(route: &RouteEntry, file: &File, timeouts: &Timeouts) -> Option<Route> {
     let name = &route.upstream.as_ref()?.value;
-    let is_meant = |name_there: &Option<At<String>>| name_there.as_ref().is_some_and(|there| there.value == *name);
+    let is_meant =
+        |name_there: &Option<At<String>>| name_there.as_ref().is_some_and(|there| there.value == *name);
     let upstream = file.upstreams.iter().position(|upstream| is_meant(&upstream.value.name))?;
     Some(Route {
         host: host(route),
@@ -95,7 +97,8 @@ fn report_equal(routes: &[At<RouteEntry>], report: &Report<'_>) {
         let listener = route.value.listener.as_ref().map(|listener| &listener.value);
         let place = (listener, host(&route.value), path(&route.value));
         if let Some(first) = lines.get(&place) {
-            let message = format!("there is another route for the same listener, host and path, in line {first}");
+            let message =
+                format!("there is another route for the same listener, host and path, in line {first}");
             report.problem(route.line, &route.path, message);
         } else {
             lines.insert(place, route.line);
@@ -104,11 +107,14 @@ fn report_equal(routes: &[At<RouteEntry>], report: &Report<'_>) {
 }
 
 fn report_unrouted(file: &File, report: &Report<'_>) {
-    for listener in &file.listeners {
+    for listener in file.listeners.iter().filter(|listener| listener.value.is_http) {
         let Some(name) = name_of(&listener.value) else { continue };
-        let holds = |route: &At<RouteEntry>| route.value.listener.as_ref().is_none_or(|own| own.value == name);
+        let holds =
+            |route: &At<RouteEntry>| route.value.listener.as_ref().is_none_or(|own| own.value == name);
         if !file.routes.iter().any(holds) {
-            let message = format!("no route holds for this listener: write a [[route]] with listener = \"{name}\", or with none");
+            let message = format!(
+                "no route holds for this listener: write a [[route]] with listener = \"{name}\", or with none"
+            );
             report.problem(listener.line, &listener.path, message);
         }
     }
@@ -117,9 +123,14 @@ fn report_unrouted(file: &File, report: &Report<'_>) {
 fn warn_unused(file: &File, report: &Report<'_>) {
     for upstream in &file.upstreams {
         let Some(name) = &upstream.value.name else { continue };
-        let leads_here = |route: &At<RouteEntry>| route.value.upstream.as_ref().is_some_and(|to| to.value == name.value);
+        let leads_here =
+            |route: &At<RouteEntry>| route.value.upstream.as_ref().is_some_and(|to| to.value == name.value);
         if !file.routes.iter().any(leads_here) {
-            report.warning(name.line, &name.path, format!("no route leads to the upstream \"{}\"", name.value));
+            report.warning(
+                name.line,
+                &name.path,
+                format!("no route leads to the upstream \"{}\"", name.value),
+            );
         }
     }
 }

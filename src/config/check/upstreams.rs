@@ -18,7 +18,11 @@ pub(super) fn check(upstreams: &[At<UpstreamTable>], report: &Report<'_>) {
         match backends.value.len() {
             0 => report.problem(backends.line, &backends.path, "is empty: an upstream needs a backend"),
             count if count > BACKENDS_MAX => {
-                report.problem(backends.line, &backends.path, format!("has {count} backends, and {BACKENDS_MAX} are allowed"));
+                report.problem(
+                    backends.line,
+                    &backends.path,
+                    format!("has {count} backends, and {BACKENDS_MAX} are allowed"),
+                );
             }
             _ => {}
         }
