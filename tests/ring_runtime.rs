@@ -608,9 +608,11 @@ fn a_relay_says_which_side_has_failed() {
 #[test]
 fn a_relay_waits_for_a_slow_sink_and_then_gives_up() {
     on_ring(|stage| async move {
+        let bytes = std::sync::Arc::new(pattern(32 * MIB));
         for limit in [32 * MIB as u64, u64::MAX] {
+            let bytes = bytes.clone();
             let ((from, mut writer), (to, reader)) = (stage.peer().await, stage.peer().await);
-            let writer = thread::spawn(move || writer.write_all(&pattern(32 * MIB)).is_ok());
+            let writer = thread::spawn(move || writer.write_all(&bytes).is_ok());
             let relayed = from.relay_to(&to, limit, SOON).await;
             assert!(
                 matches!(&relayed.end, RelayEnd::SendFailed(error) if error.kind() == ErrorKind::TimedOut),
