@@ -72,20 +72,27 @@ async fn wait(server: Server) -> io::Result<()> {
         let _ = sender.send(server.join());
     })?;
     loop {
-        tokio::select! {
+        let signal = tokio::select! {
             result = &mut ended => return result.unwrap_or_else(|_| Err(io::Error::other("the workers were lost"))),
-            () = signals.end() => {
-                if drain.is_raised() {
-                    return Err(io::Error::other("ended at once by a second signal"));
-                }
+            signal = signals.next() => signal,
+        };
+        match signal {
+            Wish::Reload => {
+                eprintln!("ringway: SIGHUP: the configuration cannot be reloaded yet; restart to change it");
+            }
+            Wish::End if drain.is_raised() => return Err(io::Error::other("ended at once by a second signal")),
+            Wish::End => {
                 eprintln!("ringway: draining: what runs is finished, nothing new is accepted (again to end at once)");
                 drain.raise();
             }
-            _ = signals.reload.recv() => {
-                eprintln!("ringway: SIGHUP: the configuration cannot be reloaded yet; restart to change it");
-            }
         }
     }
+}
+
+/// What a signal asks for.
+enum Wish {
+    End,
+    Reload,
 }
 
 struct Signals {
@@ -103,11 +110,11 @@ impl Signals {
         })
     }
 
-    /// SIGINT or SIGTERM.
-    async fn end(&mut self) {
+    async fn next(&mut self) -> Wish {
         tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => Wish::End,
+            _ = self.terminate.recv() => Wish::End,
+            _ = self.reload.recv() => Wish::Reload,
         }
     }
 }

@@ -4,11 +4,12 @@ use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use super::exchange::{Course, Exchange, Request};
-use super::failure::{Cause, Failure, Side, Stage};
+use super::failure::{Cause, Failure, Stage};
 use super::http::Next;
 use super::relay::{Broken, Direction};
 use super::{plan, response};
 use crate::config::Timeouts;
+use crate::upstream::Backend;
 use crate::runtime::{Batch, Runtime, Stream, join};
 
 /// Longer than any request takes to be sent; each step of the sending has its own deadline.
@@ -19,7 +20,10 @@ const LINGER: Duration = Duration::from_secs(2);
 /// An attempt that has a connection.
 pub(super) struct Attempt<'a, R: Runtime> {
     pub(super) exchange: &'a Exchange<'a, R>,
-    pub(super) backend: R::Stream,
+    pub(super) backend: &'a Backend,
+    pub(super) stream: R::Stream,
+    /// A 100 that the client asked for has gone to it.
+    pub(super) is_continued: Cell<bool>,
     /// The whole request has gone to the backend.
     pub(super) is_sent: Cell<bool>,
     /// The client has its response, whole.
@@ -33,19 +37,21 @@ pub(super) struct Attempt<'a, R: Runtime> {
 /// # Errors
 /// What went wrong before anything of a response went to the client; the verdict on it is the caller's. A failure
 /// while the request's body is being sent is settled here, as it cannot be sent again.
-pub(super) async fn run<R: Runtime>(
-    exchange: &Exchange<'_, R>,
+pub(super) async fn run<'a, R: Runtime>(
+    exchange: &'a Exchange<'a, R>,
     course: &Course,
     request: &mut Request,
 ) -> Result<Next, Failure> {
     let backend = exchange.upstream.backend(course.backend);
     let _in_flight = backend.begin();
-    exchange.tally.begin_attempt(backend);
+    exchange.tally.begin_attempt(exchange.plan.route.upstream, course.backend);
     let head = request.head.take().unwrap_or_else(|| plan::write_again(exchange, backend));
     let stream = open(exchange, course).await?;
     let attempt = Attempt {
         exchange,
-        backend: stream,
+        backend,
+        stream,
+        is_continued: Cell::new(false),
         is_sent: Cell::new(false),
         is_answered: Cell::new(false),
         upload_failure: Cell::new(None),
@@ -106,7 +112,7 @@ impl<R: Runtime> Attempt<'_, R> {
         let of_body = opening.len() as u64;
         head.append(opening);
         tally.note(|attempt| attempt.request_sent = true);
-        let sent = self.backend.send(head, self.runtime().now() + self.timeouts().body).await;
+        let sent = self.stream.send(head, self.runtime().now() + self.timeouts().body).await;
         sent.map_err(|error| Failure::backend(Stage::RequestHead, Cause::from(&error)))?;
         tally.request_body.set(of_body);
         self.is_sent.set(request.body.is_done());
@@ -119,7 +125,7 @@ impl<R: Runtime> Attempt<'_, R> {
         let direction = Direction {
             runtime: self.runtime(),
             from: self.client(),
-            to: &self.backend,
+            to: &self.stream,
             idle: self.timeouts().body,
             moved: &self.exchange.tally.request_body,
             begun: &Cell::new(true),
@@ -133,7 +139,7 @@ impl<R: Runtime> Attempt<'_, R> {
             let by = self.runtime().now() + LINGER;
             while !self.is_sent.get() && matches!(self.client().recv(by).await, Ok(Some(_))) {}
         } else {
-            self.backend.recv_by(self.response_deadline());
+            self.stream.recv_by(self.response_deadline());
         }
     }
 
@@ -141,11 +147,11 @@ impl<R: Runtime> Attempt<'_, R> {
         match broken {
             Broken::From(cause) if !self.is_answered.get() => {
                 self.upload_failure.set(Some(Failure::client(Stage::RequestBody, cause)));
-                self.backend.abort();
+                self.stream.abort();
             }
             // The backend may have answered before it had read all: the response decides, within its time.
             Broken::From(_) | Broken::To(_) => {
-                self.backend.recv_by(self.runtime().now() + self.timeouts().first_byte);
+                self.stream.recv_by(self.runtime().now() + self.timeouts().first_byte);
             }
         }
     }
@@ -160,7 +166,7 @@ impl<R: Runtime> Attempt<'_, R> {
             return next;
         }
         self.is_answered.set(true);
-        self.backend.abort();
+        self.stream.abort();
         if next == Next::Cut {
             self.client().abort();
             return Next::Cut;
@@ -175,12 +181,12 @@ impl<R: Runtime> Attempt<'_, R> {
     fn release(self, course: &Course) {
         let exchange = self.exchange;
         let worker = &exchange.connection.worker;
-        if !exchange.tally.is_reusable() || !self.is_sent.get() || !self.backend.is_idle() {
+        if !exchange.tally.can_reuse.get() || !self.is_sent.get() || !self.stream.is_idle() {
             return;
         }
         let place = worker.shared.place(exchange.plan.route.upstream, course.backend);
-        let timeout = self.timeouts().backend_idle;
-        let beyond = worker.idle.borrow_mut().put(place, self.backend, worker.runtime.now(), timeout);
+        let timeout = exchange.upstream.backend_idle;
+        let beyond = worker.idle.borrow_mut().put(place, self.stream, worker.runtime.now(), timeout);
         drop(beyond);
     }
 }

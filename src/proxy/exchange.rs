@@ -21,7 +21,7 @@ pub(super) struct Exchange<'a, R: Runtime> {
     pub(super) head: &'a Head,
     pub(super) plan: &'a Plan<'a>,
     pub(super) upstream: &'a Upstream,
-    pub(super) tally: &'a Tally<'a>,
+    pub(super) tally: &'a Tally,
 }
 
 /// The request as far as it was taken from the client and not sent yet.
@@ -48,13 +48,14 @@ pub(super) struct Course {
 pub(super) async fn run<R: Runtime>(connection: &Connection<R>, head: Head, begun: Instant) -> Next {
     let tally = Tally::default();
     let next = match plan::plan(connection, &head) {
-        Ok(Planned::Forward { plan, backend, request }) => {
+        Ok(Planned::Forward { plan, backend, head: written }) => {
+            tally.note(|attempt| attempt.idempotent = plan.is_idempotent);
             let upstream = connection.worker.shared.upstream(plan.route.upstream);
             let exchange = Exchange { connection, head: &head, plan: &plan, upstream, tally: &tally };
-            exchange.forward(backend, request).await
+            exchange.forward(backend, written).await
         }
-        Ok(Planned::Redirect { answer, keep_alive }) => {
-            answer::redirect(connection, &tally, answer, keep_alive).await
+        Ok(Planned::Redirect { answer, keeps_client }) => {
+            answer::give(connection, &tally, (308, answer), keeps_client).await
         }
         Err(failure) => answer::settle(connection, &tally, failure, None).await,
     };
@@ -83,7 +84,7 @@ impl<R: Runtime> Exchange<'_, R> {
     /// Takes the bytes of the body that are there already.
     async fn open(&self, head: Batch) -> Result<Request, Failure> {
         let runtime = self.connection.runtime();
-        let mut body = Body::of_request(self.plan.framing, self.connection.limits().body_size);
+        let mut body = Body::of_request(self.plan.framing, self.plan.nominated, self.connection.limits().body_size);
         let mut opening = Batch::new(runtime.pool());
         if self.head.has_rest && !body.is_done() {
             let failed = |cause| Failure::client(Stage::RequestBody, cause);
@@ -103,7 +104,7 @@ impl<R: Runtime> Exchange<'_, R> {
         let another = (failure.stage == Stage::Connect).then(|| self.another(course, now)).flatten();
         let progress = Progress {
             attempt: self.tally.attempt(),
-            answered: self.tally.is_answered(),
+            answered: self.tally.answered.get(),
             another_left: another.is_some(),
         };
         match verdict(failure, progress) {

@@ -11,7 +11,7 @@ use super::head::{self, NoHead};
 use super::shared::ConnectionCount;
 use super::worker::{Guest, Worker};
 use crate::config::{Limits, ListenerConfig};
-use crate::http1::HeadScanner;
+use crate::http1::{HeadLimits, HeadScanner};
 use crate::runtime::{Runtime, Stream};
 
 /// How long a connection that is given up is still read, so that the last answer is not lost to a reset.
@@ -57,6 +57,11 @@ impl<R: Runtime> Connection<R> {
         &self.worker.shared.config.limits
     }
 
+    pub(super) fn head_limits(&self) -> HeadLimits {
+        let Limits { head_size, target_size, fields, .. } = *self.limits();
+        HeadLimits { head_size, target_size, fields }
+    }
+
     pub(super) fn runtime(&self) -> &R {
         &self.worker.runtime
     }
@@ -89,7 +94,7 @@ async fn serve_one<R: Runtime>(connection: &Connection<R>) -> Next {
         return Next::Close;
     }
     let begun = runtime.now();
-    let scanner = HeadScanner::request(&connection.limits().head_limits());
+    let scanner = HeadScanner::for_request(&connection.head_limits());
     match head::read(&connection.client, scanner, begun + timeouts.head).await {
         Ok(head) => exchange::run(connection, head, begun).await,
         Err(NoHead::Nothing) => Next::Close,

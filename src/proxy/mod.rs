@@ -12,6 +12,7 @@ pub mod failure;
 mod head;
 mod http;
 mod plan;
+mod reading;
 mod relay;
 mod response;
 mod shared;

@@ -7,7 +7,7 @@ use super::body::Body;
 use super::failure::{Cause, Failure, Stage};
 use super::head::{self, NoHead};
 use super::http::Next;
-use super::plan::{self, Reading};
+use super::reading::{self, Reading};
 use super::relay::{Broken, Direction};
 use super::tunnel;
 use crate::http1::{HeadScanner, Violation};
@@ -25,19 +25,19 @@ const TUNNEL_IDLE: Duration = Duration::from_secs(3600);
 pub(super) async fn relay<R: Runtime>(attempt: &Attempt<'_, R>) -> Result<Next, Failure> {
     for _ in 0..INTERIM_LIMIT {
         let head = read_head(attempt).await?;
-        match plan::read_response(attempt, &head).map_err(violated)? {
+        match reading::read(attempt, &head).map_err(violated)? {
             Reading::Interim(batch) => pass_on(attempt, batch).await?,
             Reading::Switching(batch) => {
                 pass_on(attempt, batch).await?;
                 return open_tunnel(attempt).await;
             }
-            Reading::Final { head: batch, body, keep_alive } => {
+            Reading::Final { head: batch, body, keeps_client } => {
                 relay_final(attempt, batch, body, head.has_rest).await?;
-                return Ok(if keep_alive { Next::KeepAlive } else { Next::Close });
+                return Ok(if keeps_client { Next::KeepAlive } else { Next::Close });
             }
         }
     }
-    Err(violated(Violation::TooManyInterim))
+    Err(Failure::backend(Stage::ResponseHead, Cause::Limit))
 }
 
 fn violated(violation: Violation) -> Failure {
@@ -45,8 +45,8 @@ fn violated(violation: Violation) -> Failure {
 }
 
 async fn read_head<R: Runtime>(attempt: &Attempt<'_, R>) -> Result<head::Head, Failure> {
-    let scanner = HeadScanner::response(&attempt.exchange.connection.limits().head_limits());
-    let read = head::read(&attempt.backend, scanner, attempt.response_deadline()).await;
+    let scanner = HeadScanner::for_response(&attempt.exchange.connection.head_limits());
+    let read = head::read(&attempt.stream, scanner, attempt.response_deadline()).await;
     let (cause, begun) = match read {
         Ok(head) => {
             attempt.exchange.tally.note(|attempt| attempt.response_begun = true);
@@ -77,7 +77,7 @@ async fn relay_final<R: Runtime>(
     let tally = attempt.exchange.tally;
     let direction = Direction {
         runtime: attempt.runtime(),
-        from: &attempt.backend,
+        from: &attempt.stream,
         to: attempt.client(),
         idle: attempt.timeouts().body,
         moved: &tally.response_body,
@@ -93,6 +93,6 @@ async fn open_tunnel<R: Runtime>(attempt: &Attempt<'_, R>) -> Result<Next, Failu
     let tally = attempt.exchange.tally;
     tally.answered.set(true);
     let moved = [&tally.request_body, &tally.response_body];
-    tunnel::run::<R>(attempt.client(), &attempt.backend, TUNNEL_IDLE, moved).await?;
+    tunnel::run::<R>(attempt.client(), &attempt.stream, TUNNEL_IDLE, moved).await?;
     Ok(Next::Close)
 }

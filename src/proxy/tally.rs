@@ -6,15 +6,16 @@ use std::time::Instant;
 use super::failure::Failure;
 use super::head::Head;
 use super::http::Connection;
+use crate::balance::BackendId;
+use crate::config::UpstreamId;
 use crate::runtime::Runtime;
 use crate::telemetry::Record;
 use crate::telemetry::record::{Moments, Traffic};
-use crate::upstream::Backend;
 use crate::upstream::retry::AttemptState;
 
 /// The counts of one exchange, shared by its two directions.
 #[derive(Default)]
-pub(super) struct Tally<'a> {
+pub(super) struct Tally {
     /// The status that the client was sent.
     pub(super) status: Cell<Option<u16>>,
     /// A final response, or our own answer, has begun to go to the client.
@@ -23,14 +24,16 @@ pub(super) struct Tally<'a> {
     pub(super) request_body: Cell<u64>,
     /// Bytes of the response's body that the kernel took for the client.
     pub(super) response_body: Cell<u64>,
+    /// The backend's connection may carry another exchange, as far as the response says.
+    pub(super) can_reuse: Cell<bool>,
     /// What the record will say went wrong: the first failure.
     failure: Cell<Option<Failure>>,
-    backend: Cell<Option<&'a Backend>>,
+    backend: Cell<Option<(UpstreamId, BackendId)>>,
     attempts: Cell<u32>,
     attempt: Cell<AttemptState>,
 }
 
-impl<'a> Tally<'a> {
+impl Tally {
     /// The attempt that runs, for the retry rule.
     pub(super) fn attempt(&self) -> AttemptState {
         self.attempt.get()
@@ -44,8 +47,8 @@ impl<'a> Tally<'a> {
     }
 
     /// A backend is tried.
-    pub(super) fn begin_attempt(&self, backend: &'a Backend) {
-        self.backend.set(Some(backend));
+    pub(super) fn begin_attempt(&self, upstream: UpstreamId, backend: BackendId) {
+        self.backend.set(Some((upstream, backend)));
         self.attempts.set(self.attempts.get() + 1);
         self.note(|attempt| (attempt.reused, attempt.request_sent, attempt.response_begun) = (false, false, false));
     }
@@ -59,12 +62,13 @@ impl<'a> Tally<'a> {
     pub(super) fn record<R: Runtime>(&self, connection: &Connection<R>, head: Option<&Head>, begun: Instant) {
         let failure = self.failure.get();
         let attempt = self.attempt.get();
+        let shared = &connection.worker.shared;
         connection.worker.log.borrow_mut().write(&Record {
             moments: Moments { begun, done: connection.runtime().now() },
             client: connection.peer,
             listener: &connection.listener().name,
             request: head.map_or(b"", |head| request_words(head)),
-            backend: self.backend.get().map(|backend| backend.name.as_str()),
+            backend: self.backend.get().map(|(upstream, backend)| shared.upstream(upstream).backend(backend).name.as_str()),
             traffic: Traffic {
                 request_body: self.request_body.get(),
                 response_body: self.response_body.get(),

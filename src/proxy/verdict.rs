@@ -1,6 +1,7 @@
 //! What follows from a failure: an answer, another attempt, or a cut. One pure function decides.
 
 use super::failure::{Cause, Failure, Side, Stage};
+use crate::http1;
 use crate::upstream::retry::AttemptState;
 
 /// How far the exchange had come when it failed.
@@ -48,7 +49,7 @@ pub fn verdict(failure: Failure, progress: Progress) -> Verdict {
 
 fn client_verdict(cause: Cause) -> Verdict {
     match cause {
-        Cause::Violation(violation) => Verdict::Answer(violation.status()),
+        Cause::Violation(violation) => Verdict::Answer(violation.status(http1::Side::Client)),
         Cause::TimedOut => Verdict::Answer(408),
         _ => Verdict::Cut,
     }

@@ -22,6 +22,8 @@ use crate::config::UpstreamConfig;
 pub struct Upstream {
     /// Its name in the configuration.
     pub name: String,
+    /// How long an idle connection to one of its backends is kept.
+    pub backend_idle: Duration,
     backends: Vec<Backend>,
     policy: &'static Policy,
     fail_for: Duration,
@@ -76,6 +78,7 @@ impl Upstream {
         let cycle = Cycle::new(&backends, config.policy, &ejected);
         Self {
             name: config.name.clone(),
+            backend_idle: config.backend_idle,
             backends,
             policy: config.policy,
             fail_for: config.fail_for,
@@ -219,6 +222,7 @@ mod tests {
             name: "test".to_owned(),
             policy: &POLICIES[0],
             fail_for: Duration::from_secs(5),
+            backend_idle: Duration::from_secs(30),
             backends: (0..count)
                 .map(|i| BackendConfig { address: SocketAddr::from(([127, 0, 0, 1], 9000 + i)), weight: 1 })
                 .collect(),
