@@ -133,15 +133,16 @@ impl runtime::Stream for Stream {
         let mut is_ready = false;
         loop {
             let socket = self.open_for_recv()?;
-            if self.threads.0.crew().is_draining() {
-                return Err(stopped());
-            }
             if is_ready || !self.returned.borrow().is_empty() {
                 return Ok(());
             }
+            if self.threads.0.crew().is_draining() {
+                return Err(stopped());
+            }
             let waited = self.threads.0.wait(On::Readable(socket), Some(by)).await;
             waited.map_err(|late| self.end_recv(late))?;
-            is_ready = true;
+            // Drain ends the wait too.
+            is_ready = !self.threads.0.crew().is_draining();
         }
     }
 
