@@ -242,7 +242,7 @@ fn send_pieces(socket: &OwnedFd, bufs: &[Buf]) -> rustix::io::Result<usize> {
 }
 
 /// Drops the first `count` bytes.
-fn skip(bufs: &mut SmallVec<[Buf; 2]>, mut count: usize) {
+pub(super) fn skip(bufs: &mut SmallVec<[Buf; 2]>, mut count: usize) {
     let whole = bufs.iter().take_while(|buf| take_whole(&mut count, buf.len())).count();
     bufs.drain(..whole);
     if let Some(first) = bufs.first_mut() {
