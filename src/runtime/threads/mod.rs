@@ -9,6 +9,8 @@
 
 mod crew;
 mod stream;
+#[cfg(test)]
+mod tests;
 mod turn;
 
 use std::io;

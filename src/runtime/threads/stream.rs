@@ -137,15 +137,16 @@ impl runtime::Stream for Stream {
         let mut is_ready = false;
         loop {
             let socket = self.open_for_recv()?;
-            if self.threads.0.crew().is_draining() {
-                return Err(stopped());
-            }
             if is_ready || !self.returned.borrow().is_empty() {
                 return Ok(());
             }
+            if self.threads.0.crew().is_draining() {
+                return Err(stopped());
+            }
             let waited = self.threads.0.wait(On::Readable(socket), Some(self.recv_deadline.get())).await;
             waited.map_err(|late| self.end_recv(late))?;
-            is_ready = true;
+            // Drain ends the wait too.
+            is_ready = !self.threads.0.crew().is_draining();
         }
     }
 
@@ -253,7 +254,7 @@ fn send_pieces(socket: &OwnedFd, bufs: &[Buf]) -> rustix::io::Result<usize> {
 }
 
 /// Drops the first `count` bytes.
-fn skip(bufs: &mut SmallVec<[Buf; 2]>, mut count: usize) {
+pub(super) fn skip(bufs: &mut SmallVec<[Buf; 2]>, mut count: usize) {
     let whole = bufs.iter().take_while(|buf| take_whole(&mut count, buf.len())).count();
     bufs.drain(..whole);
     if let Some(first) = bufs.first_mut() {

@@ -213,7 +213,8 @@ impl Thread {
         }
         if is_rung {
             self.mailbox.bell.hush();
-            let ended = |on: &On| matches!(on, On::Arrival | On::Readable(_));
+            let is_draining = self.crew.is_draining();
+            let ended = |on: &On| matches!(on, On::Arrival) || is_draining && matches!(on, On::Readable(_));
             let concerned = waits.iter_mut().filter(|(_, wait)| ended(&wait.on));
             concerned.for_each(|(_, wait)| wait.finish(Ok(()), &self.executor));
         }
