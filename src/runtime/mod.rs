@@ -133,6 +133,9 @@ pub trait Stream: 'static {
     /// What the kernel says.
     fn shutdown_send(&self) -> impl Future<Output = io::Result<()>>;
 
+    /// Moves the deadline of the pending `readable`, `recv` or reading side of `relay_to`; without one, does nothing.
+    fn recv_by(&self, by: Instant);
+
     /// Pending and later waits for bytes (`readable`, `recv`, the reading side of `relay_to`) end with [`stopped`].
     fn stop_recv(&self);
 
