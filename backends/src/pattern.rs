@@ -32,17 +32,18 @@ pub(crate) fn body(length: u64) -> Body {
 ///
 /// The body ends early.
 pub(crate) async fn measure(body: Body) -> Result<(u64, Option<u64>), axum::Error> {
+    let expected: Vec<u8> = (0..2 * PERIOD).map(pattern_byte).collect();
     let (mut length, mut odd) = (0, None);
     let mut pieces = body.into_data_stream();
     while let Some(piece) = pieces.next().await {
-        let piece = piece?;
-        odd = odd.or_else(|| {
-            (length..)
-                .zip(&piece)
-                .find(|(offset, byte)| pattern_byte(*offset) != **byte)
-                .map(|(offset, _)| offset)
-        });
-        length += piece.len() as u64;
+        for part in piece?.chunks(PERIOD as usize) {
+            let expected = &expected[(length % PERIOD) as usize..][..part.len()];
+            if odd.is_none() && part != expected {
+                let place = part.iter().zip(expected).position(|(byte, expected)| byte != expected);
+                odd = place.map(|place| length + place as u64);
+            }
+            length += part.len() as u64;
+        }
     }
     Ok((length, odd))
 }
