@@ -34,7 +34,12 @@ pub fn start(mut config: Config, log: Log) -> io::Result<Server> {
     let sockets = listen::listen(&mut config.listeners, workers)?;
     let shared = Shared::new(config, log);
     let drain = DrainSignal::new()?;
-    let crew = Crew { shared: Arc::clone(&shared), drain: drain.clone(), is_pinned: choice.info.is_per_core, sockets };
+    let crew = Crew {
+        shared: Arc::clone(&shared),
+        drain: drain.clone(),
+        is_pinned: choice.info.is_per_core,
+        sockets,
+    };
     let workers = runtime::with_runtime(choice.info.name, crew).unwrap_or_else(|| Ok(Vec::new()))?;
     Ok(Server { runtime: choice.info.name, reasons: choice.reasons, shared, workers, drain })
 }
@@ -97,7 +102,8 @@ impl Visitor for Crew {
                 if let Some(core) = core {
                     core_affinity::set_for_current(core);
                 }
-                let main = move |runtime, listeners| proxy::serve::<R>(runtime, listeners, Arc::clone(&shared));
+                let main =
+                    move |runtime, listeners| proxy::serve::<R>(runtime, listeners, Arc::clone(&shared));
                 // A process with a worker less would serve some of its connections never: all end together.
                 R::run(&options, sockets, main).inspect_err(|_| drain.raise())
             })

@@ -32,7 +32,10 @@ pub(super) fn start(config: &LogConfig) -> io::Result<LogThread> {
         AccessLog::File(path) => {
             let file = OpenOptions::new().create(true).append(true).open(path);
             Box::new(file.map_err(|error| {
-                io::Error::new(error.kind(), format!("cannot write the access log {}: {error}", path.display()))
+                io::Error::new(
+                    error.kind(),
+                    format!("cannot write the access log {}: {error}", path.display()),
+                )
             })?)
         }
     };

@@ -58,7 +58,8 @@ fn introduce(server: &Server) {
         eprintln!("ringway: {reason}");
     }
     let listeners = &server.shared().config.listeners;
-    let addresses: Vec<String> = listeners.iter().map(|listener| format!("http://{}", listener.address)).collect();
+    let addresses: Vec<String> =
+        listeners.iter().map(|listener| format!("http://{}", listener.address)).collect();
     eprintln!("ringway: runtime {}, listening on {}", server.runtime, addresses.join(", "));
 }
 
@@ -80,9 +81,13 @@ async fn wait(server: Server) -> io::Result<()> {
             Wish::Reload => {
                 eprintln!("ringway: SIGHUP: the configuration cannot be reloaded yet; restart to change it");
             }
-            Wish::End if drain.is_raised() => return Err(io::Error::other("ended at once by a second signal")),
+            Wish::End if drain.is_raised() => {
+                return Err(io::Error::other("ended at once by a second signal"));
+            }
             Wish::End => {
-                eprintln!("ringway: draining: what runs is finished, nothing new is accepted (again to end at once)");
+                eprintln!(
+                    "ringway: draining: what runs is finished, nothing new is accepted (again to end at once)"
+                );
                 drain.raise();
             }
         }

@@ -39,7 +39,7 @@ pub(super) async fn settle<R: Runtime>(
 /// Answers a connection that has no request that could be understood, and leaves a record of it.
 pub(super) async fn refuse<R: Runtime>(connection: &Connection<R>, failure: Failure) -> Next {
     let tally = Tally::default();
-    let begun = connection.runtime().now();
+    let begun = connection.runtime().clock();
     let next = settle(connection, &tally, failure, None).await;
     tally.record(connection, None, begun);
     next
@@ -69,8 +69,12 @@ pub(super) async fn give<R: Runtime>(
 fn explain<R: Runtime>(connection: &Connection<R>, failure: Failure, plan: Option<&Plan<'_>>) -> String {
     let upstream = plan.map_or("", |plan| &connection.worker.shared.upstream(plan.route.upstream).name);
     let what = match (failure.side, failure.stage, failure.cause) {
-        (Side::Backend, Stage::Connect, _) => format!("No backend of upstream \"{upstream}\" can be reached."),
-        (Side::Backend, _, Cause::TimedOut) => format!("A backend of upstream \"{upstream}\" took too long to answer."),
+        (Side::Backend, Stage::Connect, _) => {
+            format!("No backend of upstream \"{upstream}\" can be reached.")
+        }
+        (Side::Backend, _, Cause::TimedOut) => {
+            format!("A backend of upstream \"{upstream}\" took too long to answer.")
+        }
         (Side::Backend, ..) => format!("A backend of upstream \"{upstream}\" gave no valid answer."),
         (Side::Proxy, _, Cause::NoRoute) => "No route leads from this host and path.".to_owned(),
         (Side::Proxy, ..) => "The proxy is at the limit of its connections.".to_owned(),

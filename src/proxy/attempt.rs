@@ -9,8 +9,8 @@ use super::http::Next;
 use super::relay::{Broken, Direction};
 use super::{plan, response};
 use crate::config::Timeouts;
-use crate::upstream::Backend;
 use crate::runtime::{Batch, Runtime, Stream, join};
+use crate::upstream::Backend;
 
 /// Longer than any request takes to be sent; each step of the sending has its own deadline.
 const WHILE_SENDING: Duration = Duration::from_secs(24 * 3600);

@@ -109,9 +109,11 @@ impl State {
         match framing {
             Framing::None | Framing::Length(0) => Self::Done,
             Framing::Length(length) => Self::Length(length),
-            Framing::Chunked => {
-                Self::Chunked(Chunked { walker: ChunkedWalker::new(nominated), is_decoded, trailers: Vec::new() })
-            }
+            Framing::Chunked => Self::Chunked(Chunked {
+                walker: ChunkedWalker::new(nominated),
+                is_decoded,
+                trailers: Vec::new(),
+            }),
             Framing::UntilClose => Self::UntilClose,
         }
     }

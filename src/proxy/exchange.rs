@@ -84,13 +84,15 @@ impl<R: Runtime> Exchange<'_, R> {
     /// Takes the bytes of the body that are there already.
     async fn open(&self, head: Batch) -> Result<Request, Failure> {
         let runtime = self.connection.runtime();
-        let mut body = Body::of_request(self.plan.framing, self.plan.nominated, self.connection.limits().body_size);
+        let mut body =
+            Body::of_request(self.plan.framing, self.plan.nominated, self.connection.limits().body_size);
         let mut opening = Batch::new(runtime.pool());
         if self.head.has_rest && !body.is_done() {
             let failed = |cause| Failure::client(Stage::RequestBody, cause);
             let first = self.connection.client.recv(runtime.now()).await;
             if let Some(buf) = first.map_err(|error| failed(Cause::from(&error)))? {
-                let beyond = body.take(buf, &mut opening).map_err(|broken| failed(Cause::Violation(broken)))?;
+                let beyond =
+                    body.take(buf, &mut opening).map_err(|broken| failed(Cause::Violation(broken)))?;
                 self.connection.client.unrecv(beyond);
                 self.tally.note(|attempt| attempt.body_consumed = true);
             }

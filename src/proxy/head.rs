@@ -31,7 +31,11 @@ pub(super) enum NoHead {
 ///
 /// # Errors
 /// The end of the connection, a missed deadline, or the first rule that the head breaks.
-pub(super) async fn read<S: Stream>(stream: &S, mut scanner: HeadScanner, by: Instant) -> Result<Head, NoHead> {
+pub(super) async fn read<S: Stream>(
+    stream: &S,
+    mut scanner: HeadScanner,
+    by: Instant,
+) -> Result<Head, NoHead> {
     let mut gathered = Vec::new();
     loop {
         let mut buf = match stream.recv(by).await {
@@ -41,8 +45,10 @@ pub(super) async fn read<S: Stream>(stream: &S, mut scanner: HeadScanner, by: In
             Err(error) => return Err(NoHead::Failed(Cause::from(&error), gathered.len())),
         };
         let before = gathered.len();
-        let scanned = if before == 0 { scanner.scan(&buf) } else { scanner.scan(append(&mut gathered, &buf)) };
-        let found = scanned.map_err(|violation| NoHead::Failed(Cause::Violation(violation), before + buf.len()))?;
+        let scanned =
+            if before == 0 { scanner.scan(&buf) } else { scanner.scan(append(&mut gathered, &buf)) };
+        let found =
+            scanned.map_err(|violation| NoHead::Failed(Cause::Violation(violation), before + buf.len()))?;
         match found {
             Some(len) => {
                 let rest = buf.split_off(len - before);

@@ -43,7 +43,12 @@ pub(super) enum Next {
 }
 
 impl<R: Runtime> Connection<R> {
-    pub(super) fn new(worker: Rc<Worker<R>>, listener_index: usize, client: R::Stream, peer: SocketAddr) -> Self {
+    pub(super) fn new(
+        worker: Rc<Worker<R>>,
+        listener_index: usize,
+        client: R::Stream,
+        peer: SocketAddr,
+    ) -> Self {
         let (count, rank) = worker.shared.count_connection();
         let guest = Guest::new(Rc::clone(&worker));
         Self { worker, client, peer, listener_index, _guest: guest, _count: count, rank }
@@ -93,9 +98,9 @@ async fn serve_one<R: Runtime>(connection: &Connection<R>) -> Next {
     if connection.client.readable(runtime.now() + timeouts.client_idle).await.is_err() {
         return Next::Close;
     }
-    let begun = runtime.now();
+    let begun = runtime.clock();
     let scanner = HeadScanner::for_request(&connection.head_limits());
-    match head::read(&connection.client, scanner, begun + timeouts.head).await {
+    match head::read(&connection.client, scanner, runtime.now() + timeouts.head).await {
         Ok(head) => exchange::run(connection, head, begun).await,
         Err(NoHead::Nothing) => Next::Close,
         Err(NoHead::Failed(Cause::Reset, 0)) => Next::Cut,

@@ -64,7 +64,10 @@ impl Plan<'_> {
 ///
 /// # Errors
 /// The rule that the request breaks, or that there is no route.
-pub(super) fn plan<'a, R: Runtime>(connection: &'a Connection<R>, head: &Head) -> Result<Planned<'a>, Failure> {
+pub(super) fn plan<'a, R: Runtime>(
+    connection: &'a Connection<R>,
+    head: &Head,
+) -> Result<Planned<'a>, Failure> {
     let mut slots = Slots::new();
     let request = http1::parse_request(head, &connection.head_limits(), &mut slots).map_err(violated)?;
     request.framing.check_size(connection.limits().body_size).map_err(violated)?;
@@ -101,14 +104,23 @@ pub(super) fn write_again<R: Runtime>(exchange: &Exchange<'_, R>, backend: &Back
     }
 }
 
-fn write<R: Runtime>(connection: &Connection<R>, request: &Request<'_>, route: &Route, backend: &Backend) -> Batch {
+fn write<R: Runtime>(
+    connection: &Connection<R>,
+    request: &Request<'_>,
+    route: &Route,
+    backend: &Backend,
+) -> Batch {
     let mut batch = Batch::new(connection.runtime().pool());
     let path = &request.target.path;
     http1::write_request(
         &mut batch,
         request,
         &ForwardRequest {
-            path: if route.strip_prefix { path.without_prefix(route.path.as_bytes()) } else { path.forwarded() },
+            path: if route.strip_prefix {
+                path.without_prefix(route.path.as_bytes())
+            } else {
+                path.forwarded()
+            },
             client: connection.peer.ip(),
             proto: "http",
             authority: backend.name.as_bytes(),

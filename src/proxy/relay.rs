@@ -38,7 +38,12 @@ impl<R: Runtime> Direction<'_, R> {
     ///
     /// # Errors
     /// The side that failed; a body that ends before its framing says is a failure of the side that it came from.
-    pub(super) async fn relay(&self, body: &mut Body, mut batch: Batch, mut has_rest: bool) -> Result<(), Broken> {
+    pub(super) async fn relay(
+        &self,
+        body: &mut Body,
+        mut batch: Batch,
+        mut has_rest: bool,
+    ) -> Result<(), Broken> {
         let pool = self.runtime.pool();
         let head_len = batch.len() as u64;
         loop {
@@ -61,7 +66,8 @@ impl<R: Runtime> Direction<'_, R> {
         let by = self.runtime.now() + self.idle;
         match self.from.recv(by).await {
             Ok(Some(buf)) => {
-                let beyond = body.take(buf, batch).map_err(|violation| Broken::From(Cause::Violation(violation)))?;
+                let beyond =
+                    body.take(buf, batch).map_err(|violation| Broken::From(Cause::Violation(violation)))?;
                 self.from.unrecv(beyond);
                 Ok(())
             }

@@ -50,7 +50,9 @@ impl Tally {
     pub(super) fn begin_attempt(&self, upstream: UpstreamId, backend: BackendId) {
         self.backend.set(Some((upstream, backend)));
         self.attempts.set(self.attempts.get() + 1);
-        self.note(|attempt| (attempt.reused, attempt.request_sent, attempt.response_begun) = (false, false, false));
+        self.note(|attempt| {
+            (attempt.reused, attempt.request_sent, attempt.response_begun) = (false, false, false)
+        });
     }
 
     /// The first failure is the one that the record names.
@@ -64,11 +66,14 @@ impl Tally {
         let attempt = self.attempt.get();
         let shared = &connection.worker.shared;
         connection.worker.log.borrow_mut().write(&Record {
-            moments: Moments { begun, done: connection.runtime().now() },
+            moments: Moments { begun, done: connection.runtime().clock() },
             client: connection.peer,
             listener: &connection.listener().name,
             request: head.map_or(b"", |head| request_words(head)),
-            backend: self.backend.get().map(|(upstream, backend)| shared.upstream(upstream).backend(backend).name.as_str()),
+            backend: self
+                .backend
+                .get()
+                .map(|(upstream, backend)| shared.upstream(upstream).backend(backend).name.as_str()),
             traffic: Traffic {
                 request_body: self.request_body.get(),
                 response_body: self.response_body.get(),

@@ -32,7 +32,8 @@ pub(super) struct Worker<R: Runtime> {
 pub async fn serve<R: Runtime>(runtime: R, listeners: Vec<R::Listener>, shared: Arc<Shared>) {
     let idle = IdlePool::new(shared.places(), shared.config.limits.connections);
     let log = RefCell::new(shared.log.writer());
-    let worker = Rc::new(Worker { runtime, shared, idle: RefCell::new(idle), log, connections: Cell::new(0) });
+    let worker =
+        Rc::new(Worker { runtime, shared, idle: RefCell::new(idle), log, connections: Cell::new(0) });
     worker.runtime.spawn(sweep(Rc::clone(&worker)));
     let mut listeners = listeners.into_iter().enumerate();
     let Some((_, first)) = listeners.next() else { return };

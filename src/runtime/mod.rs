@@ -65,6 +65,9 @@ pub trait Runtime: Clone + 'static {
     /// The turn's clock: read once a turn of the loop, it serves deadlines.
     fn now(&self) -> Instant;
 
+    /// The clock itself, which does not stand still during a turn: serves what is measured.
+    fn clock(&self) -> Instant;
+
     /// Waits until a moment.
     fn sleep(&self, until: Instant) -> impl Future<Output = ()>;
 

@@ -32,7 +32,11 @@ struct Inner {
 enum Target {
     Off,
     /// Byte queues to the thread that writes, one a worker.
-    Queue { readers: Mutex<Vec<rtrb::Consumer<u8>>>, reader: Mutex<Option<Thread>>, is_asleep: AtomicBool },
+    Queue {
+        readers: Mutex<Vec<rtrb::Consumer<u8>>>,
+        reader: Mutex<Option<Thread>>,
+        is_asleep: AtomicBool,
+    },
     Memory(Mutex<Vec<String>>),
 }
 
@@ -204,7 +208,8 @@ fn write_text(line: &mut String, record: &Record<'_>, at: SystemTime) {
         None => write!(line, "-"),
     };
     let micros = record.duration().as_micros();
-    let _ = write!(line, " bytes={} time={}.{:03}ms", record.traffic.response_body, micros / 1000, micros % 1000);
+    let _ =
+        write!(line, " bytes={} time={}.{:03}ms", record.traffic.response_body, micros / 1000, micros % 1000);
     if record.traffic.attempts > 1 {
         let _ = write!(line, " attempts={}", record.traffic.attempts);
     }
@@ -228,7 +233,11 @@ fn write_json(line: &mut String, record: &Record<'_>, at: SystemTime) {
         let _ = write!(line, ",\"status\":{status}");
     }
     let traffic = record.traffic;
-    let _ = write!(line, ",\"request_bytes\":{},\"response_bytes\":{}", traffic.request_body, traffic.response_body);
+    let _ = write!(
+        line,
+        ",\"request_bytes\":{},\"response_bytes\":{}",
+        traffic.request_body, traffic.response_body
+    );
     let _ = write!(line, ",\"attempts\":{},\"reused\":{}", traffic.attempts, traffic.reused);
     let _ = write!(line, ",\"duration_us\":{}", record.duration().as_micros());
     if let Some(failure) = record.failure {

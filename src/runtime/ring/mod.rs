@@ -88,6 +88,10 @@ impl Runtime for Ring {
         self.0.now.get()
     }
 
+    fn clock(&self) -> Instant {
+        Instant::now()
+    }
+
     async fn sleep(&self, until: Instant) {
         let mut is_set = false;
         std::future::poll_fn(|_| {

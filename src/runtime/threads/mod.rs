@@ -85,6 +85,10 @@ impl Runtime for Threads {
         self.0.now()
     }
 
+    fn clock(&self) -> Instant {
+        Instant::now()
+    }
+
     async fn sleep(&self, until: Instant) {
         while self.now() < until {
             // It ends by being late: nothing else is waited for.
