@@ -217,3 +217,154 @@ fn put_forwarding(out: &mut impl Sink, request: &Request<'_>, forward: &ForwardR
     let proto = told(b"x-forwarded-proto").next().unwrap_or(forward.proto.as_bytes());
     put_field(out, b"X-Forwarded-Proto", proto);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Asked, HeadLimits, Slots, parse_request, parse_response};
+    use super::*;
+
+    const TO_CLIENT: ForwardResponse<'_> = ForwardResponse {
+        client: Version::Http11,
+        keeps_client: true,
+        stripped_prefix: None,
+        client_host: None,
+        backend: b"127.0.0.1:9000",
+    };
+
+    fn response(head: &str, is_head: bool, forward: ForwardResponse<'_>) -> String {
+        let mut slots = Slots::new();
+        let asked = Asked { is_head, upgrade: None };
+        let response = parse_response(head.as_bytes(), &HeadLimits::default(), &mut slots, &asked).unwrap();
+        let mut out = Vec::new();
+        write_response(&mut out, &response, &forward);
+        String::from_utf8(out).unwrap()
+    }
+
+    fn request(head: &str, change: impl Fn(&mut ForwardRequest<'_>)) -> String {
+        let mut slots = Slots::new();
+        let request = parse_request(head.as_bytes(), &HeadLimits::default(), &mut slots).unwrap();
+        let mut forward = ForwardRequest {
+            path: request.target.path.forwarded(),
+            client: [192, 0, 2, 7].into(),
+            proto: "http",
+            authority: b"127.0.0.1:9000",
+            is_client_trusted: false,
+            closes_backend: false,
+        };
+        change(&mut forward);
+        let mut out = Vec::new();
+        write_request(&mut out, &request, &forward);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn a_usual_request_goes_on_in_few_pieces() {
+        struct Pieces(Vec<Vec<u8>>);
+        impl Sink for Pieces {
+            fn put(&mut self, bytes: &[u8]) {
+                self.0.extend((!bytes.is_empty()).then(|| bytes.to_vec()));
+            }
+        }
+        let head =
+            b"GET / HTTP/1.1\r\nHost: a\r\nA: 1\r\nB: 2\r\nC: 3\r\nConnection: keep-alive\r\nD: 4\r\n\r\n";
+        let mut slots = Slots::new();
+        let request = parse_request(head, &HeadLimits::default(), &mut slots).unwrap();
+        let mut out = Pieces(Vec::new());
+        put_fields(&mut out, &request.fields, |kind| kind == Kind::Other);
+        assert_eq!(out.0, [b"A: 1\r\nB: 2\r\nC: 3\r\n".to_vec(), b"D: 4\r\n".to_vec()]);
+    }
+
+    #[test]
+    fn a_trusted_client_is_added_to() {
+        let head = "GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 10.0.0.1\r\nX-Forwarded-For: 10.0.0.2\r\n\
+                    X-Forwarded-Proto: https\r\nX_Forwarded_Host: evil\r\n\r\n";
+        let written = request(head, |forward| forward.is_client_trusted = true);
+        assert!(written.ends_with(
+            "X-Forwarded-For: 10.0.0.1, 10.0.0.2, 192.0.2.7\r\nX-Forwarded-Host: a\r\nX-Forwarded-Proto: https\r\n\r\n"
+        ));
+    }
+
+    #[test]
+    fn paths_are_replaced_and_queries_kept() {
+        let written = request("GET /images/a?b=/../c? HTTP/1.1\r\nHost: a\r\n\r\n", |forward| {
+            forward.path = b"/a";
+            forward.closes_backend = true;
+            forward.client = "2001:db8::1".parse().unwrap();
+        });
+        assert!(written.starts_with("GET /a?b=/../c? HTTP/1.1\r\n"), "{written}");
+        assert!(written.contains("\r\nX-Forwarded-For: 2001:db8::1\r\n"), "{written}");
+        assert!(written.ends_with("\r\nConnection: close\r\n\r\n"), "{written}");
+    }
+
+    #[test]
+    fn answers_lose_what_is_for_one_connection() {
+        let head = "HTTP/1.0 200 Fine\r\nServer: s\r\nKeep-Alive: 5\r\nConnection: keep-alive, X-Hop\r\nX-Hop: 1\r\n\
+                    Upgrade: h2c\r\nProxy-Authenticate: x\r\nContent-Length: 05\r\nContent_Length: 6\r\nVia: 1.1 b\r\n\r\n";
+        assert_eq!(
+            response(head, false, TO_CLIENT),
+            "HTTP/1.1 200 Fine\r\nServer: s\r\nVia: 1.1 b\r\nVia: 1.0 ringway\r\nContent-Length: 5\r\n\r\n"
+        );
+    }
+
+    #[test]
+    fn answers_fit_the_client() {
+        let old = ForwardResponse { client: Version::Http10, ..TO_CLIENT };
+        let closing = ForwardResponse { keeps_client: false, ..TO_CLIENT };
+        let via = "Via: 1.1 ringway\r\n";
+        for (head, is_head, forward, written) in [
+            (
+                "200 OK\r\nTransfer-Encoding: chunked\r\n",
+                false,
+                TO_CLIENT,
+                "200 OK\r\n{via}Transfer-Encoding: chunked\r\n",
+            ),
+            ("200 OK\r\nTransfer-Encoding: chunked\r\n", false, old, "200 OK\r\n{via}Connection: close\r\n"),
+            (
+                "200 OK\r\nContent-Length: 1\r\n",
+                false,
+                old,
+                "200 OK\r\n{via}Content-Length: 1\r\nConnection: keep-alive\r\n",
+            ),
+            (
+                "200 OK\r\nContent-Length: 1\r\n",
+                false,
+                closing,
+                "200 OK\r\n{via}Content-Length: 1\r\nConnection: close\r\n",
+            ),
+            ("200 OK\r\n", false, TO_CLIENT, "200 OK\r\n{via}Connection: close\r\n"),
+            ("200 OK\r\nContent-Length: 9\r\n", true, TO_CLIENT, "200 OK\r\n{via}Content-Length: 9\r\n"),
+            (
+                "304\r\nContent-Length: 9\r\n",
+                false,
+                TO_CLIENT,
+                "304 Not Modified\r\n{via}Content-Length: 9\r\n",
+            ),
+            ("204 \r\nContent-Length: 9\r\n", false, TO_CLIENT, "204 No Content\r\n{via}"),
+            ("100 Continue\r\nContent-Length: 9\r\n", false, closing, "100 Continue\r\n{via}"),
+            (
+                "103 Early Hints\r\nLink: </a>\r\nTransfer-Encoding: x\r\n",
+                false,
+                TO_CLIENT,
+                "103 Early Hints\r\nLink: </a>\r\n{via}",
+            ),
+            (
+                "299 Na\u{ef}ve\r\nContent-Length: 0\r\n",
+                false,
+                TO_CLIENT,
+                "299 \r\n{via}Content-Length: 0\r\n",
+            ),
+        ] {
+            let written = format!("HTTP/1.1 {}\r\n", written.replace("{via}", via));
+            assert_eq!(response(&format!("HTTP/1.1 {head}\r\n"), is_head, forward), written, "{head:?}");
+        }
+    }
+
+    #[test]
+    fn locations_are_rewritten_where_a_prefix_was_taken_off() {
+        let head = "HTTP/1.1 302 Found\r\nLocation: /x\r\nContent-Length: 0\r\nContent-Location: /y\r\n\r\n";
+        let stripped = ForwardResponse { stripped_prefix: Some(b"/images/"), ..TO_CLIENT };
+        let written = response(head, false, stripped);
+        assert!(written.contains("\r\nLocation: /images/x\r\nContent-Location: /images/y\r\n"), "{written}");
+        assert!(response(head, false, TO_CLIENT).contains("\r\nLocation: /x\r\n"));
+    }
+}

@@ -1,6 +1,6 @@
 //! The rule that ends a body: one function a side, in the numbered order of RFC 9112 section 6.3.
 
-use super::ascii::{decimal, is_token};
+use super::ascii::{decimal, is_token, trim};
 use super::fields::{Seen, Survey, members};
 use super::{Asked, Version, Violation};
 
@@ -124,7 +124,7 @@ fn declared(version: Version, survey: &Survey<'_>) -> Result<Declared, Violation
 fn length(value: &[u8]) -> Result<u64, Violation> {
     match decimal(value) {
         Some(length) => Ok(length),
-        None if value.contains(&b',') && members(value).all(|member| decimal(member).is_some()) => {
+        None if value.split(|&byte| byte == b',').all(|member| decimal(trim(member)).is_some()) => {
             Err(Violation::DoubledContentLength)
         }
         None => Err(Violation::BadContentLength),

@@ -50,3 +50,66 @@ fn own_path<'b>(value: &'b [u8], forward: &ForwardResponse<'_>) -> Option<(&'b [
         None
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Kind, Version};
+    use super::*;
+
+    fn seen_by_client(value: &str) -> String {
+        let forward = ForwardResponse {
+            client: Version::Http11,
+            keeps_client: true,
+            stripped_prefix: Some(b"/images/"),
+            client_host: Some(b"Example.org"),
+            backend: b"127.0.0.1:9000",
+        };
+        let field = Field { name: b"Location", value: value.as_bytes(), kind: Kind::Location };
+        let mut out = Vec::new();
+        put_location(&mut out, field, b"/images/", &forward);
+        let line = String::from_utf8(out).unwrap();
+        line.strip_prefix("Location: ").unwrap().strip_suffix("\r\n").unwrap().to_owned()
+    }
+
+    #[test]
+    fn the_prefix_is_put_back_into_what_is_ours() {
+        for (value, seen) in [
+            ("/", "/images/"),
+            ("/a?b#c", "/images/a?b#c"),
+            ("/images/a", "/images/images/a"),
+            ("http://example.org/a", "http://example.org/images/a"),
+            ("HTTP://example.ORG:80/a?b", "HTTP://example.ORG:80/images/a?b"),
+            ("http://example.org", "http://example.org/images/"),
+            ("http://example.org?b", "http://example.org/images/?b"),
+            ("http://127.0.0.1:9000/a", "/images/a"),
+            ("http://127.0.0.1:9000", "/images/"),
+            ("http://127.0.0.1:9000#x", "/images/#x"),
+            ("http://127.0.0.1:9000//evil.example", "/images//evil.example"),
+        ] {
+            assert_eq!(seen_by_client(value), seen, "{value}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_ours_is_untouched() {
+        for value in [
+            "",
+            "a",
+            "../a",
+            "?b",
+            "#c",
+            "//example.org/a",
+            "/\\evil.example",
+            "https://example.org/a",
+            "http://example.org:8080/a",
+            "http://127.0.0.1/a",
+            "http://user@example.org/a",
+            "http://other.example/a",
+            "http://example.org\\a",
+            "http://",
+            "mailto:a@b",
+        ] {
+            assert_eq!(seen_by_client(value), value);
+        }
+    }
+}

@@ -111,3 +111,65 @@ pub fn reason_phrase(status: u16) -> &'static str {
         _ => "",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REPLY: Reply<'_> = Reply {
+        status: 503,
+        text: "no backend",
+        client: Version::Http11,
+        keeps_client: true,
+        is_head: false,
+        retry_after_s: None,
+        add_slash: None,
+    };
+
+    fn written(reply: Reply<'_>) -> String {
+        let mut out = Vec::new();
+        write_reply(&mut out, &reply);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn replies_are_whole_messages() {
+        assert_eq!(
+            written(Reply { retry_after_s: Some(5), keeps_client: false, ..REPLY }),
+            "HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 11\r\n\
+             Retry-After: 5\r\nConnection: close\r\n\r\nno backend\n"
+        );
+        assert!(!written(REPLY).contains("Connection"));
+        assert!(
+            written(Reply { client: Version::Http10, ..REPLY }).contains("\r\nConnection: keep-alive\r\n")
+        );
+    }
+
+    #[test]
+    fn head_is_answered_with_the_same_head_alone() {
+        let head = written(Reply { is_head: true, ..REPLY });
+        assert_eq!(written(REPLY), format!("{head}no backend\n"));
+    }
+
+    #[test]
+    fn a_slash_is_added_on_this_host() {
+        for (raw, location) in [
+            ("/images", "/images/"),
+            ("/images?a=/b", "/images/?a=/b"),
+            ("//images", "/images/"),
+            ("/x/../%69mages", "/images/"),
+        ] {
+            let target = Target::parse(raw.as_bytes(), "GET").unwrap();
+            let text = written(Reply { status: 308, add_slash: Some(&target), ..REPLY });
+            assert!(text.contains(&format!("\r\nLocation: {location}\r\n")), "{raw}: {text}");
+        }
+    }
+
+    #[test]
+    fn every_status_that_a_rule_leads_to_has_a_name() {
+        use super::super::{Side, Violation};
+        for rule in Violation::ALL {
+            assert!(!reason_phrase(rule.status(Side::Client)).is_empty());
+        }
+    }
+}

@@ -2,7 +2,8 @@
 
 use std::io::{ErrorKind, Read};
 use std::net::Shutdown;
-use std::sync::mpsc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use ringway::runtime::{Listener, Runtime, Stream, is_stopped, join};
 
@@ -112,13 +113,15 @@ pub(crate) fn stop_recv_ends_pending_and_later_waits<R: Runtime>() {
 
 /// The kernel tells of a reset once: when sending learns of it, receiving must not take what follows for the end.
 pub(crate) fn a_reset_is_never_an_orderly_end<R: Runtime>() {
-    let (resets, is_reset) = mpsc::channel();
-    let is_reset = std::sync::Mutex::new(is_reset);
+    let is_reset = Arc::new(AtomicBool::new(false));
+    let resets = is_reset.clone();
     play::<R, _, _, _>(
         move |runtime, listener| {
-            is_reset.lock().unwrap().recv_timeout(BOUND).unwrap();
+            let is_reset = is_reset.clone();
             async move {
                 let stream = accept(&listener).await;
+                give(&runtime, &stream, b"go").await;
+                until(&runtime, || is_reset.load(Ordering::Acquire)).await;
                 runtime.sleep(runtime.now() + ms(20)).await;
                 // The first may still go out, in the runtimes that know nothing of the reset yet.
                 for _ in 0..2 {
@@ -140,9 +143,10 @@ pub(crate) fn a_reset_is_never_an_orderly_end<R: Runtime>() {
         },
         |stage| {
             let mut peer = peer(stage.address);
+            assert_eq!(read(&mut peer, 2), b"go");
             write(&mut peer, b"the first hal");
             reset(peer);
-            resets.send(()).unwrap();
+            resets.store(true, Ordering::Release);
         },
     );
 }
