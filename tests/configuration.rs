@@ -10,8 +10,9 @@ use std::path::{Path, PathBuf};
 use proptest::prelude::*;
 use ringway::cli::DEMO_CONFIGURATION;
 use ringway::config::options::{OPTIONS, is_literal, policies_reference, reference};
-use ringway::config::{Config, Environment, Problem, Warning};
+use ringway::config::{Config, Environment, Problem, RUNTIME_KINDS, Warning};
 use ringway::route::{Found, HostRule};
+use ringway::runtime::RUNTIMES;
 
 const ENVIRONMENT: Environment = Environment { cores: 4, descriptors: 20_256 };
 const MINIMAL: &str = include_str!("configuration/valid/minimal.toml");
@@ -149,28 +150,48 @@ fn defaults_that_depend_on_the_machine() {
 #[test]
 fn the_strongest_timeouts_win() {
     let text = r#"
-        timeouts = { head = "11s", body = "12s", connect = "13s", first-byte = "14s", client-idle = "15s", backend-idle = "16s", drain = "17s" }
+        timeouts = { head = "11s", body = "12s", connect = "13s", first-byte = "14s", client-idle = "15s", backend-idle = "16s", tunnel = "17s", drain = "18s" }
         [[listener]]
         address = "127.0.0.1:8080"
-        timeouts = { head = "21s", body = "22s", connect = "23s", first-byte = "24s" }
+        timeouts = { head = "21s", body = "22s", connect = "23s", first-byte = "24s", tunnel = "27s" }
         [[route]]
         upstream = "site"
         timeouts = { body = "42s" }
         [[upstream]]
         name = "site"
         backends = ["127.0.0.1:8888"]
-        timeouts = { body = "32s", connect = "33s", backend-idle = "36s" }
+        timeouts = { body = "32s", connect = "33s", backend-idle = "36s", tunnel = "37s" }
     "#;
     let config = good(text);
     let listener = &config.listeners[0];
     let seconds = |t: &ringway::config::Timeouts| {
-        [t.head, t.body, t.connect, t.first_byte, t.client_idle, t.backend_idle].map(|d| d.as_secs())
+        [t.head, t.body, t.connect, t.first_byte, t.client_idle, t.backend_idle, t.tunnel]
+            .map(|d| d.as_secs())
     };
-    assert_eq!(seconds(&config.timeouts), [11, 12, 13, 14, 15, 16]);
-    assert_eq!(seconds(&listener.timeouts), [21, 22, 23, 24, 15, 16]);
-    assert_eq!(seconds(&listener.routes.routes()[0].timeouts), [21, 42, 33, 24, 15, 36]);
+    assert_eq!(seconds(&config.timeouts), [11, 12, 13, 14, 15, 16, 17]);
+    assert_eq!(seconds(&listener.timeouts), [21, 22, 23, 24, 15, 16, 27]);
+    assert_eq!(seconds(&listener.routes.routes()[0].timeouts), [21, 42, 33, 24, 15, 36, 37]);
     assert_eq!(config.upstreams[0].backend_idle.as_secs(), 36);
-    assert_eq!(config.drain_timeout.as_secs(), 17);
+    assert_eq!(config.drain_timeout.as_secs(), 18);
+}
+
+#[test]
+fn each_listener_trusts_whom_it_names() {
+    let trust = |listener: usize, address: &str| {
+        let everything = good(include_str!("configuration/valid/everything.toml"));
+        everything.listeners[listener].trusted.contains(address.parse().unwrap())
+    };
+    for address in ["10.255.0.1", "192.0.2.7", "172.16.9.9", "fdab::1", "::1", "::ffff:10.0.0.1"] {
+        assert!(trust(0, address) && !trust(1, address), "{address}");
+    }
+    assert!(!trust(0, "127.0.0.1") && !trust(0, "::2") && !trust(0, "172.32.0.1"));
+}
+
+/// The configuration is pure and does not look at the runtimes: their names stand in both tables.
+#[test]
+fn the_runtimes_that_can_be_named_are_those_of_this_build() {
+    let names: Vec<_> = ["auto"].into_iter().chain(RUNTIMES.iter().map(|info| info.name)).collect();
+    assert_eq!(RUNTIME_KINDS, names);
 }
 
 #[test]
@@ -243,7 +264,7 @@ fn the_examples_in_the_documentation_are_good() {
         // The others are excerpts: their values are good, whatever else is missing.
         let problems = parse(example, "excerpt.toml").err().unwrap_or_default();
         let is_wrong = |problem: &Problem| {
-            !problem.message.contains("missing") && !problem.message.contains("there is no")
+            !["missing", "there is no", "no route"].iter().any(|lack| problem.message.contains(lack))
         };
         assert!(!problems.iter().any(is_wrong), "{}\n{example}", lines(&problems));
     }

@@ -3,9 +3,10 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::AccessLog;
+use super::options::Shape;
 use super::values;
 use super::walk::{At, Table};
+use super::{AccessLog, Prefix};
 use crate::route::HostRule;
 
 /// The whole file. An absent value is `None`, and so is one that was refused and reported.
@@ -39,6 +40,7 @@ pub(super) struct LogTable {
 pub(super) struct ListenerTable {
     pub(super) name: Option<At<String>>,
     pub(super) address: Option<At<SocketAddr>>,
+    pub(super) trusted: Option<At<Vec<Option<At<Prefix>>>>>,
     pub(super) timeouts: TimeoutsTable,
     /// No other protocol was asked for, and refused: there is only this one yet.
     pub(super) is_http: bool,
@@ -80,6 +82,7 @@ pub(super) struct TimeoutsTable {
     pub(super) first_byte: Option<At<Duration>>,
     pub(super) client_idle: Option<At<Duration>>,
     pub(super) backend_idle: Option<At<Duration>>,
+    pub(super) tunnel: Option<At<Duration>>,
     pub(super) drain: Option<At<Duration>>,
 }
 
@@ -133,6 +136,7 @@ impl ListenerTable {
         table.at(Self {
             name: table.read("name", values::name),
             address: table.read("address", values::listen_address),
+            trusted: table.texts("trusted", &Shape::Prefix, values::prefix),
             timeouts: TimeoutsTable::read_in(table),
             is_http: protocol.is_some() || !table.has("protocol"),
         })
@@ -200,6 +204,7 @@ impl TimeoutsTable {
             first_byte: table.duration("first-byte"),
             client_idle: table.duration("client-idle"),
             backend_idle: table.duration("backend-idle"),
+            tunnel: table.duration("tunnel"),
             drain: table.duration("drain"),
         }
     }

@@ -8,6 +8,7 @@ mod file;
 pub mod options;
 mod problem;
 mod show;
+mod trusted;
 pub mod units;
 mod values;
 mod walk;
@@ -23,6 +24,7 @@ use crate::route::RouteTable;
 
 pub use options::RUNTIME_KINDS;
 pub use problem::{Problem, Warning};
+pub use trusted::{Prefix, Trusted};
 
 /// Everything a process runs with. Ids are indices into its lists.
 #[derive(Debug)]
@@ -156,6 +158,8 @@ pub struct ListenerConfig {
     pub name: String,
     /// Where it accepts.
     pub address: SocketAddr,
+    /// Clients whose `X-Forwarded-*` fields are believed.
+    pub trusted: Trusted,
     /// Timeouts of the connection before a route is known.
     pub timeouts: Timeouts,
     /// The routes of this listener, their timeouts resolved.
@@ -201,6 +205,8 @@ pub struct Timeouts {
     pub client_idle: Duration,
     /// A pooled backend connection.
     pub backend_idle: Duration,
+    /// Silence of one direction of an upgraded connection.
+    pub tunnel: Duration,
 }
 
 /// `[limits]`.

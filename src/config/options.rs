@@ -63,6 +63,10 @@ pub enum Shape {
     Size(RangeInclusive<u64>),
     /// A size in bytes, or `none`.
     SizeOrNone(RangeInclusive<u64>),
+    /// An IP address, or all that begin with the same bits.
+    Prefix,
+    /// A list of them.
+    Prefixes,
     /// One of a list of words.
     Word(fn() -> Vec<&'static str>),
 }
@@ -118,12 +122,19 @@ pub static OPTIONS: &[ConfigOption] = &[
         "\"http\"",
         "What is spoken there: HTTP/1.1 and HTTP/1.0.",
     ),
+    row(
+        "listener.trusted",
+        Shape::Prefixes,
+        "none",
+        "Clients that are believed, such as the load balancer before this proxy: their `X-Forwarded-*` fields are kept and added to, those of all others are replaced.",
+    ),
     row("listener.timeouts", Shape::Table, "none", "Timeouts of this listener."),
     row("listener.timeouts.head", TIMEOUT, INHERITED, "As `timeouts.head`."),
     row("listener.timeouts.body", TIMEOUT, INHERITED, "As `timeouts.body`."),
     row("listener.timeouts.connect", TIMEOUT, INHERITED, "As `timeouts.connect`."),
     row("listener.timeouts.first-byte", TIMEOUT, INHERITED, "As `timeouts.first-byte`."),
     row("listener.timeouts.client-idle", TIMEOUT, INHERITED, "As `timeouts.client-idle`."),
+    row("listener.timeouts.tunnel", TIMEOUT, INHERITED, "As `timeouts.tunnel`."),
     row(
         "route",
         Shape::Tables,
@@ -159,6 +170,7 @@ pub static OPTIONS: &[ConfigOption] = &[
     row("route.timeouts.body", TIMEOUT, INHERITED, "As `timeouts.body`."),
     row("route.timeouts.connect", TIMEOUT, INHERITED, "As `timeouts.connect`."),
     row("route.timeouts.first-byte", TIMEOUT, INHERITED, "As `timeouts.first-byte`."),
+    row("route.timeouts.tunnel", TIMEOUT, INHERITED, "As `timeouts.tunnel`."),
     row("upstream", Shape::Tables, "", "A group of backends that do the same work. At least one."),
     row("upstream.name", Shape::Name, "", "What routes and the log call it."),
     row("upstream.balance", Shape::Word(policies), "\"round-robin\"", "How a backend is picked."),
@@ -186,6 +198,7 @@ pub static OPTIONS: &[ConfigOption] = &[
     row("upstream.timeouts.connect", TIMEOUT, INHERITED, "As `timeouts.connect`."),
     row("upstream.timeouts.first-byte", TIMEOUT, INHERITED, "As `timeouts.first-byte`."),
     row("upstream.timeouts.backend-idle", TIMEOUT, INHERITED, "As `timeouts.backend-idle`."),
+    row("upstream.timeouts.tunnel", TIMEOUT, INHERITED, "As `timeouts.tunnel`."),
     row(
         "timeouts",
         Shape::Table,
@@ -212,6 +225,12 @@ pub static OPTIONS: &[ConfigOption] = &[
         TIMEOUT,
         "\"30s\"",
         "How long a backend's connection is kept between two requests.",
+    ),
+    row(
+        "timeouts.tunnel",
+        TIMEOUT,
+        "\"1h\"",
+        "How long each direction of an upgraded connection, such as a WebSocket, may be silent.",
     ),
     row("timeouts.drain", TIMEOUT, "\"30s\"", "How long running exchanges may take after the order to stop."),
     row("limits", Shape::Table, "all defaults", "Bounds that hold for the whole process."),
@@ -383,6 +402,8 @@ impl fmt::Display for Shape {
                 write!(f, "a size from `\"{}\"` to `\"{}\"`", show_size(*range.start()), show_size(*range.end()))
             }
             Self::SizeOrNone(_) => f.write_str("a size such as `\"16MiB\"`, or `\"none\"`"),
+            Self::Prefix => f.write_str("an IP address such as `\"127.0.0.1\"` or a prefix such as `\"10.0.0.0/8\"`"),
+            Self::Prefixes => write!(f, "a list, each {}", Self::Prefix),
             Self::Word(words) => {
                 let words: Vec<_> = words().iter().map(|word| format!("`\"{word}\"`")).collect();
                 f.write_str(&alternatives(&words))

@@ -52,7 +52,7 @@ impl Config {
 }
 
 impl Timeouts {
-    fn pairs(&self) -> [(&'static str, Duration); 6] {
+    fn pairs(&self) -> [(&'static str, Duration); 7] {
         [
             ("head", self.head),
             ("body", self.body),
@@ -60,6 +60,7 @@ impl Timeouts {
             ("first-byte", self.first_byte),
             ("client-idle", self.client_idle),
             ("backend-idle", self.backend_idle),
+            ("tunnel", self.tunnel),
         ]
     }
 }
@@ -72,10 +73,12 @@ fn write_listener(out: &mut String, listener: &ListenerConfig) {
     }
     line(out, "address", quote(&address));
     line(out, "protocol", "\"http\"");
+    let trusted: Vec<_> = listener.trusted.prefixes().iter().map(|prefix| format!("\"{prefix}\"")).collect();
+    line(out, "trusted", format!("[{}]", trusted.join(", ")));
     line(
         out,
         "timeouts",
-        timeouts(&listener.timeouts, &["head", "body", "connect", "first-byte", "client-idle"]),
+        timeouts(&listener.timeouts, &["head", "body", "connect", "first-byte", "client-idle", "tunnel"]),
     );
 }
 
@@ -90,7 +93,7 @@ fn write_route(out: &mut String, route: &Route, listener: &str, upstream: &str) 
     line(out, "path", quote(&route.path));
     line(out, "strip-prefix", route.strip_prefix);
     line(out, "upstream", quote(upstream));
-    line(out, "timeouts", timeouts(&route.timeouts, &["body", "connect", "first-byte"]));
+    line(out, "timeouts", timeouts(&route.timeouts, &["body", "connect", "first-byte", "tunnel"]));
 }
 
 fn write_upstream(out: &mut String, upstream: &UpstreamConfig) {

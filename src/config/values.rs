@@ -1,10 +1,11 @@
 //! Values that are more than a word: names, addresses, hosts, paths and the access log, read from their text.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
-use super::AccessLog;
 use super::problem::nearest;
+use super::{AccessLog, Prefix};
+use crate::http1::Path;
 use crate::route::HostRule;
 
 const NAME_MAX: usize = 64;
@@ -75,7 +76,7 @@ pub(super) fn host(text: &str) -> Result<HostRule, String> {
         return Err("\"*\" is not needed: leave out the key, and the route holds for every host".to_owned());
     }
     let bracketed = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
-    let is_ipv6 = bracketed.is_some_and(|ip| ip.parse::<std::net::Ipv6Addr>().is_ok());
+    let is_ipv6 = bracketed.is_some_and(|ip| ip.parse::<Ipv6Addr>().is_ok());
     if is_ipv6 || is_host_name(text.strip_prefix("*.").unwrap_or(text)) {
         return Ok(HostRule::new(Some(text)));
     }
@@ -111,9 +112,11 @@ pub(super) fn path(text: &str) -> Result<String, String> {
     if !text.starts_with('/') {
         return Err(format!("\"{text}\" does not begin with a slash: write \"/{text}\""));
     }
-    let normal = normal_path(text).ok_or_else(|| {
+    let encoded = encoded(text);
+    let path = Path::parse(encoded.as_bytes()).map_err(|_| {
         format!("\"{text}\" has a \"%\" without two hexadecimal digits: write \"%25\" for it")
     })?;
+    let normal = String::from_utf8_lossy(path.normalised()).into_owned();
     if normal == text {
         Ok(normal)
     } else {
@@ -123,51 +126,41 @@ pub(super) fn path(text: &str) -> Result<String, String> {
     }
 }
 
-/// Unreserved characters decoded and hexadecimal digits in upper case (RFC 3986, section 6.2.2), dot segments resolved
-/// as section 5.2.4 does, for which an empty segment is one, then empty segments merged. What no request can hold
-/// unencoded is encoded. `None`: a bad percent-encoding.
-fn normal_path(text: &str) -> Option<String> {
-    let mut segments: Vec<String> = Vec::new();
-    let mut ends_with_slash = true;
-    for segment in text.split('/').skip(1) {
-        let segment = normal_segment(segment)?;
-        ends_with_slash = matches!(segment.as_str(), "" | "." | "..");
-        match segment.as_str() {
-            "." => {}
-            ".." => drop(segments.pop()),
-            _ => segments.push(segment),
-        }
-    }
-    segments.retain(|segment| !segment.is_empty());
-    let slash = if ends_with_slash && !segments.is_empty() { "/" } else { "" };
-    Some(format!("/{}{slash}", segments.join("/")))
+/// What no request can hold unencoded, encoded.
+fn encoded(path: &str) -> String {
+    let encode = |byte: u8| match byte {
+        b'\\' => "%5C".to_owned(),
+        b'!'..=b'~' => char::from(byte).to_string(),
+        _ => format!("%{byte:02X}"),
+    };
+    path.bytes().map(encode).collect()
 }
 
-fn normal_segment(segment: &str) -> Option<String> {
-    let mut normal = String::new();
-    let mut bytes = segment.bytes();
-    while let Some(byte) = bytes.next() {
-        if byte == b'%' {
-            let digits = [bytes.next()?, bytes.next()?];
-            let digits =
-                std::str::from_utf8(&digits).ok().filter(|two| two.bytes().all(|b| b.is_ascii_hexdigit()))?;
-            let decoded = u8::from_str_radix(digits, 16).ok()?;
-            if is_unreserved(decoded) {
-                normal.push(char::from(decoded));
-            } else {
-                normal.push_str(&format!("%{decoded:02X}"));
-            }
-        } else if byte.is_ascii_graphic() && byte != b'\\' {
-            normal.push(char::from(byte));
-        } else {
-            normal.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    Some(normal)
+/// An IP address, or a prefix in CIDR notation (RFC 4632, section 3.1; RFC 4291, section 2.3).
+pub(super) fn prefix(text: &str) -> Result<Prefix, String> {
+    let (address, len) = text.split_once('/').map_or((text, None), |(address, len)| (address, Some(len)));
+    let address: IpAddr = address.parse().map_err(|_| not_a_prefix(text))?;
+    let width = if address.is_ipv4() { 32 } else { 128 };
+    let len = match len.map(str::parse::<u8>) {
+        None => width,
+        Some(Ok(len)) if len <= width => len,
+        Some(_) => return Err(format!("\"{text}\" is no prefix: write 0 to {width} bits after the slash")),
+    };
+    Prefix::new(address, len).map_err(|prefix| {
+        format!("\"{text}\" has bits set beyond the first {len}: write \"{prefix}\", or \"{address}\" for this address alone")
+    })
 }
 
-fn is_unreserved(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)
+fn not_a_prefix(text: &str) -> String {
+    if let Ok(address) = text.parse::<SocketAddr>() {
+        return format!("\"{text}\" has a port: a client may have any, write \"{}\"", address.ip());
+    }
+    match text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).map(str::parse::<Ipv6Addr>) {
+        Some(Ok(address)) => format!("\"{text}\" has brackets: write \"{address}\""),
+        _ => format!(
+            "\"{text}\" is neither an IP address nor a prefix: write one such as \"127.0.0.1\", \"10.0.0.0/8\" or \"fd00::/8\""
+        ),
+    }
 }
 
 /// `off`, `stdout`, or a path that begins with `/` or `.`, so that a misspelt word is no file.
@@ -282,6 +275,40 @@ mod tests {
             assert!(listen_address(bad).unwrap_err().contains(says), "{bad}: {:?}", listen_address(bad));
         }
         assert!(backend_address("127.0.0.1:0").unwrap_err().contains("port 0"));
+    }
+
+    #[test]
+    fn prefixes() {
+        for (text, shown) in [
+            ("127.0.0.1", "127.0.0.1"),
+            ("127.0.0.1/32", "127.0.0.1"),
+            ("10.0.0.0/8", "10.0.0.0/8"),
+            ("0.0.0.0/0", "0.0.0.0/0"),
+            ("FD00::/8", "fd00::/8"),
+            ("::1", "::1"),
+            ("::ffff:10.0.0.0/104", "10.0.0.0/8"),
+            ("::ffff:10.0.0.1", "10.0.0.1"),
+        ] {
+            assert_eq!(prefix(text).map(|prefix| prefix.to_string()), Ok(shown.to_owned()));
+        }
+        for (bad, says) in [
+            ("10.0.0.1/8", "write \"10.0.0.0/8\", or \"10.0.0.1\" for"),
+            ("10.0.0.1/0", "write \"0.0.0.0/0\", or"),
+            ("fd00::1/64", "write \"fd00::/64\", or \"fd00::1\" for"),
+            ("::ffff:10.0.0.1/104", "write \"10.0.0.0/8\", or"),
+            ("10.0.0.0/33", "write 0 to 32 bits"),
+            ("fd00::/129", "write 0 to 128 bits"),
+            ("10.0.0.0/", "write 0 to 32 bits"),
+            ("10.0.0.0/255.0.0.0", "write 0 to 32 bits"),
+            ("10.0.0.0/-1", "write 0 to 32 bits"),
+            ("10.0.0.1:80", "write \"10.0.0.1\""),
+            ("[::1]", "write \"::1\""),
+            ("10.0.0", "neither"),
+            ("localhost", "neither"),
+            ("", "neither"),
+        ] {
+            assert!(prefix(bad).unwrap_err().contains(says), "{bad}: {:?}", prefix(bad));
+        }
     }
 
     #[test]

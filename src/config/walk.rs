@@ -201,17 +201,38 @@ impl<'w> Table<'w> {
         parse: impl Fn(&str) -> Result<T, String>,
         read: impl Fn(Table<'w>) -> Option<At<T>>,
     ) -> Option<At<Vec<Option<At<T>>>>> {
+        self.list(key, |name, value| match value.get_ref() {
+            DeValue::String(_) => self.parse(name, value, &parse),
+            DeValue::Table(entries) => {
+                read(self.open_at(key, value, entries, options::join(&self.path, name)))
+            }
+            _ => self.wrong_type_as(name, value, &Shape::BackendAddress),
+        })
+    }
+
+    /// The entries of a list of texts, each of this shape; `None` for one that was refused, and it is reported.
+    pub(super) fn texts<T>(
+        &self,
+        key: &str,
+        shape: &Shape,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Option<At<Vec<Option<At<T>>>>> {
+        self.list(key, |name, value| match value.get_ref() {
+            DeValue::String(_) => self.parse(name, value, &parse),
+            _ => self.wrong_type_as(name, value, shape),
+        })
+    }
+
+    /// Reads each entry of a list, which goes by a name such as `backends[2]`.
+    fn list<T>(
+        &self,
+        key: &str,
+        read: impl Fn(&str, &'w Spanned<DeValue<'w>>) -> Option<At<T>>,
+    ) -> Option<At<Vec<Option<At<T>>>>> {
         let list = self.find(key)?;
         let DeValue::Array(values) = list.get_ref() else { return self.wrong_type(key, list) };
-        let entry = |(i, value): (usize, &'w Spanned<DeValue<'w>>)| {
-            let name = format!("{key}[{}]", i + 1);
-            match value.get_ref() {
-                DeValue::String(_) => self.parse(&name, value, &parse),
-                DeValue::Table(entries) => read(self.open_at(key, value, entries, self.entry_path(key, i))),
-                _ => self.wrong_type_as(&name, value, &Shape::BackendAddress),
-            }
-        };
-        Some(self.place(key, list, values.iter().enumerate().map(entry).collect()))
+        let entries = values.iter().enumerate().map(|(i, value)| read(&format!("{key}[{}]", i + 1), value));
+        Some(self.place(key, list, entries.collect()))
     }
 
     /// Whether the key is there, well or badly written.
@@ -286,7 +307,7 @@ impl<'w> Table<'w> {
             (Shape::Flag, DeValue::String(text)) if text == "true" || text == "false" => {
                 ": leave out the quotes".to_owned()
             }
-            (Shape::Backends, DeValue::String(text)) => format!(": write [\"{text}\"]"),
+            (Shape::Backends | Shape::Prefixes, DeValue::String(text)) => format!(": write [\"{text}\"]"),
             _ => String::new(),
         };
         self.refuse(key, value, format!("is {}, and should be {expected}{advice}", type_of(value.get_ref())))

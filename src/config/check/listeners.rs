@@ -4,7 +4,7 @@ use super::{report_repeated, routes};
 use crate::config::file::{File, ListenerTable};
 use crate::config::problem::Report;
 use crate::config::walk::At;
-use crate::config::{ListenerConfig, Timeouts};
+use crate::config::{ListenerConfig, Timeouts, Trusted};
 
 pub(super) fn check(listeners: &[At<ListenerTable>], report: &Report<'_>) {
     // Of port 0 the kernel makes another port each time.
@@ -13,6 +13,10 @@ pub(super) fn check(listeners: &[At<ListenerTable>], report: &Report<'_>) {
     report_repeated(&fixed, report, |address| format!("there is another listener on {address}"));
     let names: Vec<_> = listeners.iter().filter_map(|listener| written_name(&listener.value)).collect();
     report_repeated(&names, report, |name| format!("there is another listener \"{name}\""));
+    for trusted in listeners.iter().filter_map(|listener| listener.value.trusted.as_ref()) {
+        let prefixes = trusted.value.iter().flatten();
+        report_repeated(prefixes, report, |prefix| format!("\"{prefix}\" is there already"));
+    }
 }
 
 /// What routes call a listener: its name, or its address where it has none. `None`: neither was read.
@@ -33,9 +37,15 @@ pub(super) fn build(file: &File, timeouts: &Timeouts) -> Option<Vec<ListenerConf
             let timeouts = timeouts.with(&listener.value.timeouts);
             let address = listener.value.address.as_ref()?.value;
             let routes = routes::build(file, &name, &timeouts)?;
-            Some(ListenerConfig { name, address, timeouts, routes })
+            Some(ListenerConfig { name, address, trusted: trusted(&listener.value)?, timeouts, routes })
         })
         .collect()
+}
+
+/// `None`: an entry was refused.
+fn trusted(listener: &ListenerTable) -> Option<Trusted> {
+    let entries = listener.trusted.iter().flat_map(|list| &list.value);
+    entries.map(|entry| entry.as_ref().map(|at| at.value)).collect::<Option<_>>().map(Trusted::new)
 }
 
 /// A listener without a name is told apart by its address, unless that is reported for itself.

@@ -15,6 +15,7 @@ impl Default for Timeouts {
             first_byte: Duration::from_secs(60),
             client_idle: Duration::from_secs(75),
             backend_idle: Duration::from_secs(30),
+            tunnel: Duration::from_secs(3600),
         }
     }
 }
@@ -29,6 +30,7 @@ impl Timeouts {
             first_byte: given(&stronger.first_byte, self.first_byte),
             client_idle: given(&stronger.client_idle, self.client_idle),
             backend_idle: given(&stronger.backend_idle, self.backend_idle),
+            tunnel: given(&stronger.tunnel, self.tunnel),
         }
     }
 }
