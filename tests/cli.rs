@@ -66,6 +66,7 @@ fn a_wrong_command_line_is_a_failure_with_a_hint() {
     for (arguments, says) in [
         (&["chekc"][..], "'check'"),
         (&["run"], "--config <FILE>"),
+        (&["run"], "ringway demo --print-config > ringway.toml"),
         (&["check"], "<FILE>"),
         (&["run", "--confg", "x"], "'--config'"),
         (&["demo", "--runtime", "rings"], "'ring'"),

@@ -10,6 +10,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::builder::PossibleValuesParser;
+use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::config::options::WORKERS;
@@ -36,6 +37,12 @@ Exit codes:
   1   a failure: the command line, an address in use, what the kernel refused
   78  the configuration is bad or cannot be read; every error is on standard error,
       one a line: FILE:LINE: key.path: what is wrong";
+
+/// All that a command can lack is its configuration.
+const FIRST_STEPS: &str = "\
+No configuration yet? This writes a commented one to change:
+  ringway demo --print-config > ringway.toml
+";
 
 /// A reverse proxy and load balancer for Linux, built on io_uring.
 #[derive(Parser)]
@@ -97,6 +104,9 @@ impl Overrides {
 fn usage(error: &clap::Error) -> ExitCode {
     // With nowhere to print to, the exit code is all that is left to say.
     let _ = error.print();
+    if error.kind() == ErrorKind::MissingRequiredArgument {
+        eprint!("\n{FIRST_STEPS}");
+    }
     ExitCode::from(if error.use_stderr() { EXIT_FAILURE } else { EXIT_OK })
 }
 
