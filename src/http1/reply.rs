@@ -23,6 +23,17 @@ pub struct Reply<'a> {
     pub add_slash: Option<&'a Target<'a>>,
 }
 
+impl Reply<'_> {
+    /// Bytes of its body, the line end included: none where it answers HEAD.
+    pub fn body_len(&self) -> u64 {
+        if self.is_head { 0 } else { self.content_len() }
+    }
+
+    fn content_len(&self) -> u64 {
+        self.text.len() as u64 + 1
+    }
+}
+
 /// Writes an answer of ours, head and text.
 pub fn write_reply(out: &mut impl Sink, reply: &Reply<'_>) {
     out.put(b"HTTP/1.1 ");
@@ -30,7 +41,7 @@ pub fn write_reply(out: &mut impl Sink, reply: &Reply<'_>) {
     out.put(b" ");
     out.put(reason_phrase(reply.status).as_bytes());
     out.put(b"\r\nContent-Type: text/plain; charset=utf-8\r\n");
-    put_number(out, b"Content-Length: ", reply.text.len() as u64 + 1);
+    put_number(out, b"Content-Length: ", reply.content_len());
     if let Some(seconds) = reply.retry_after_s {
         put_number(out, b"Retry-After: ", u64::from(seconds));
     }
@@ -149,6 +160,7 @@ mod tests {
     fn head_is_answered_with_the_same_head_alone() {
         let head = written(Reply { is_head: true, ..REPLY });
         assert_eq!(written(REPLY), format!("{head}no backend\n"));
+        assert_eq!((REPLY.body_len(), Reply { is_head: true, ..REPLY }.body_len()), (11, 0));
     }
 
     #[test]

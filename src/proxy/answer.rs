@@ -2,7 +2,6 @@
 
 use super::failure::{Cause, Failure, Side, Stage};
 use super::http::{Connection, Next};
-use super::plan::Plan;
 use super::tally::Tally;
 use super::verdict::{Progress, Verdict, verdict};
 use crate::http1::{Reply, Version, write_reply};
@@ -11,53 +10,90 @@ use crate::runtime::{Batch, Runtime, Stream};
 /// When a client that met the limit of connections should try again.
 const RETRY_AFTER_S: u32 = 1;
 
-/// Carries out the verdict on a failure after which no attempt follows: an answer, or a cut. `plan` is absent when the
-/// request was not understood, and then the connection cannot go on.
+/// How a client has to be answered, as far as its request was understood.
+#[derive(Clone, Copy)]
+pub(super) struct Manner {
+    pub(super) version: Version,
+    pub(super) is_head: bool,
+    /// The client's connection is fit for another request: nothing of this one is left unread.
+    pub(super) can_go_on: bool,
+}
+
+/// An answer that is written and was not sent yet.
+pub(super) struct Answer {
+    bytes: Batch,
+    status: u16,
+    body_len: u64,
+    keeps_client: bool,
+}
+
+impl Manner {
+    /// For a request that was not understood.
+    pub(super) const UNKNOWN: Self = Self { version: Version::Http11, is_head: false, can_go_on: false };
+}
+
+impl Answer {
+    pub(super) fn write<R: Runtime>(connection: &Connection<R>, reply: &Reply<'_>) -> Self {
+        let mut bytes = Batch::new(connection.runtime().pool());
+        write_reply(&mut bytes, reply);
+        Self { bytes, status: reply.status, body_len: reply.body_len(), keeps_client: reply.keeps_client }
+    }
+}
+
+/// A reply in this manner.
+pub(super) fn reply<'a, R: Runtime>(
+    connection: &Connection<R>,
+    manner: Manner,
+    status: u16,
+    text: &'a str,
+) -> Reply<'a> {
+    Reply {
+        status,
+        text,
+        client: manner.version,
+        keeps_client: manner.can_go_on && !connection.runtime().is_draining(),
+        is_head: manner.is_head,
+        retry_after_s: (status == 503).then_some(RETRY_AFTER_S),
+        add_slash: None,
+    }
+}
+
+/// Carries out the verdict on a failure after which no attempt follows: an answer, or a cut.
 pub(super) async fn settle<R: Runtime>(
     connection: &Connection<R>,
     tally: &Tally,
     failure: Failure,
-    plan: Option<&Plan<'_>>,
+    manner: Manner,
 ) -> Next {
     tally.fail(failure);
     let progress = Progress { attempt: tally.attempt(), answered: tally.answered.get(), another_left: false };
     let Verdict::Answer(status) = verdict(failure, progress) else { return Next::Cut };
-    let reply = Reply {
-        status,
-        text: &explain(connection, failure, plan),
-        client: plan.map_or(Version::Http11, |plan| plan.version),
-        keeps_client: plan.is_some_and(Plan::can_go_on) && !connection.runtime().is_draining(),
-        is_head: plan.is_some_and(|plan| plan.is_head),
-        retry_after_s: (status == 503).then_some(RETRY_AFTER_S),
-        add_slash: None,
+    let answer = {
+        let text = explain(connection, tally, failure);
+        Answer::write(connection, &reply(connection, manner, status, &text))
     };
-    let mut batch = Batch::new(connection.runtime().pool());
-    write_reply(&mut batch, &reply);
-    give(connection, tally, (status, batch), reply.keeps_client).await
+    give(connection, tally, answer).await
 }
 
 /// Answers a connection that has no request that could be understood, and leaves a record of it.
 pub(super) async fn refuse<R: Runtime>(connection: &Connection<R>, failure: Failure) -> Next {
     let tally = Tally::default();
     let begun = connection.runtime().clock();
-    let next = settle(connection, &tally, failure, None).await;
+    let next = settle(connection, &tally, failure, Manner::UNKNOWN).await;
     tally.record(connection, None, begun);
     next
 }
 
 /// Sends an answer that is written already.
-pub(super) async fn give<R: Runtime>(
-    connection: &Connection<R>,
-    tally: &Tally,
-    (status, answer): (u16, Batch),
-    keeps_client: bool,
-) -> Next {
+pub(super) async fn give<R: Runtime>(connection: &Connection<R>, tally: &Tally, answer: Answer) -> Next {
     tally.answered.set(true);
-    tally.status.set(Some(status));
+    tally.status.set(Some(answer.status));
     let by = connection.runtime().now() + connection.listener().timeouts.body;
-    match connection.client.send(answer, by).await {
-        Ok(()) if keeps_client => Next::KeepAlive,
-        Ok(()) => Next::Close,
+    match connection.client.send(answer.bytes, by).await {
+        Ok(()) => {
+            tally.response_body.set(answer.body_len);
+            if answer.keeps_client { Next::KeepAlive } else { Next::Close }
+        }
         Err(error) => {
             tally.fail(Failure::client(Stage::ResponseHead, Cause::from(&error)));
             Next::Cut
@@ -66,8 +102,9 @@ pub(super) async fn give<R: Runtime>(
 }
 
 /// A sentence for people and the failure's label for the log.
-fn explain<R: Runtime>(connection: &Connection<R>, failure: Failure, plan: Option<&Plan<'_>>) -> String {
-    let upstream = plan.map_or("", |plan| &connection.worker.shared.upstream(plan.route.upstream).name);
+fn explain<R: Runtime>(connection: &Connection<R>, tally: &Tally, failure: Failure) -> String {
+    let shared = &connection.worker.shared;
+    let upstream = tally.upstream().map_or("", |upstream| &shared.upstream(upstream).name);
     let what = match (failure.side, failure.stage, failure.cause) {
         (Side::Backend, Stage::Connect, _) => {
             format!("No backend of upstream \"{upstream}\" can be reached.")

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::answer;
+use super::answer::{self, Manner};
 use super::attempt;
 use super::body::Body;
 use super::failure::{Cause, Failure, Stage};
@@ -54,10 +54,12 @@ pub(super) async fn run<R: Runtime>(connection: &Connection<R>, head: Head, begu
             let exchange = Exchange { connection, head: &head, plan: &plan, upstream, tally: &tally };
             exchange.forward(backend, written).await
         }
-        Ok(Planned::Redirect { answer, keeps_client }) => {
-            answer::give(connection, &tally, (308, answer), keeps_client).await
+        Ok(Planned::Redirect(answer)) => answer::give(connection, &tally, answer).await,
+        Ok(Planned::Astray(manner)) => {
+            let failure = Failure::proxy(Stage::Route, Cause::NoRoute);
+            answer::settle(connection, &tally, failure, manner).await
         }
-        Err(failure) => answer::settle(connection, &tally, failure, None).await,
+        Err(failure) => answer::settle(connection, &tally, failure, Manner::UNKNOWN).await,
     };
     tally.record(connection, Some(&head), begun);
     next
@@ -129,6 +131,6 @@ impl<R: Runtime> Exchange<'_, R> {
 
     /// Answers a failure, or cuts, as the verdict says.
     pub(super) async fn settle(&self, failure: Failure) -> Next {
-        answer::settle(self.connection, self.tally, failure, Some(self.plan)).await
+        answer::settle(self.connection, self.tally, failure, self.plan.manner).await
     }
 }

@@ -24,6 +24,8 @@ pub(super) struct Connection<R: Runtime> {
     pub(super) worker: Rc<Worker<R>>,
     pub(super) client: R::Stream,
     pub(super) peer: SocketAddr,
+    /// Its `X-Forwarded-*` fields are believed.
+    pub(super) is_trusted: bool,
     listener_index: usize,
     _guest: Guest<R>,
     _count: ConnectionCount,
@@ -51,7 +53,8 @@ impl<R: Runtime> Connection<R> {
     ) -> Self {
         let (count, rank) = worker.shared.count_connection();
         let guest = Guest::new(Rc::clone(&worker));
-        Self { worker, client, peer, listener_index, _guest: guest, _count: count, rank }
+        let is_trusted = worker.shared.config.listeners[listener_index].trusted.contains(peer.ip());
+        Self { worker, client, peer, is_trusted, listener_index, _guest: guest, _count: count, rank }
     }
 
     pub(super) fn listener(&self) -> &ListenerConfig {
@@ -116,5 +119,31 @@ pub(super) async fn linger<R: Runtime>(runtime: &R, client: &R::Stream) {
     let by = runtime.now() + LINGER;
     if client.shutdown_send().await.is_ok() {
         while let Ok(Some(_)) = client.recv(by).await {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[cfg(feature = "ring")]
+    use crate::runtime::ring::Ring;
+    use crate::runtime::threads::Threads;
+
+    const LIMIT: usize = 2048;
+
+    /// Bytes of the task that serves one connection on `R`.
+    fn task_size<R: Runtime, Task>(_: fn(Connection<R>) -> Task) -> usize {
+        size_of::<Task>()
+    }
+
+    #[test]
+    fn the_task_of_a_connection_stays_small() {
+        let on_threads = task_size(serve::<Threads>);
+        assert!(on_threads < LIMIT, "on threads: {on_threads} bytes");
+        #[cfg(feature = "ring")]
+        {
+            let on_ring = task_size(serve::<Ring>);
+            assert!(on_ring < LIMIT, "on ring: {on_ring} bytes");
+        }
     }
 }

@@ -1,13 +1,12 @@
 //! Decides about a request without a wait: parse, frame, route, pick, and write the head that goes on.
 
+use super::answer::{self, Answer, Manner};
 use super::exchange::Exchange;
 use super::failure::{Cause, Failure, Stage};
 use super::head::Head;
 use super::http::Connection;
 use crate::balance::BackendId;
-use crate::http1::{
-    self, Asked, ForwardRequest, Framing, Nominated, Reply, Request, Slots, Version, Violation, write_reply,
-};
+use crate::http1::{self, Asked, ForwardRequest, Framing, Nominated, Reply, Request, Slots, Violation};
 use crate::route::{Found, Route};
 use crate::runtime::{Batch, Runtime};
 use crate::upstream::Backend;
@@ -18,8 +17,7 @@ pub(super) struct Plan<'a> {
     pub(super) framing: Framing,
     /// The fields that its `Connection` names: no trailer may be one of them.
     pub(super) nominated: Nominated,
-    pub(super) version: Version,
-    pub(super) is_head: bool,
+    pub(super) manner: Manner,
     pub(super) is_idempotent: bool,
     pub(super) wants_keep_alive: bool,
     pub(super) expects_continue: bool,
@@ -32,7 +30,9 @@ pub(super) enum Planned<'a> {
     /// It goes to this backend first, with this head.
     Forward { plan: Plan<'a>, backend: BackendId, head: Batch },
     /// The path is a route's without its slash: the client is sent to the path with it.
-    Redirect { answer: Batch, keeps_client: bool },
+    Redirect(Answer),
+    /// No route leads from its host and path.
+    Astray(Manner),
 }
 
 /// Where some bytes stand in the head of the request.
@@ -43,15 +43,9 @@ struct Span {
 }
 
 impl Plan<'_> {
-    /// Whether the client's connection is fit for another request after an answer of our own: nothing of this one is
-    /// left unread.
-    pub(super) fn can_go_on(&self) -> bool {
-        self.wants_keep_alive && !self.framing.has_body()
-    }
-
     /// What decides the meaning of a response.
     pub(super) fn asked<'b>(&self, head: &'b [u8]) -> Asked<'b> {
-        Asked { is_head: self.is_head, upgrade: self.upgrade.and_then(|span| span.of(head)) }
+        Asked { is_head: self.manner.is_head, upgrade: self.upgrade.and_then(|span| span.of(head)) }
     }
 
     /// The host that the client asked for.
@@ -63,7 +57,7 @@ impl Plan<'_> {
 /// Reads a request's head, finds its route and its backend, and writes the head for that.
 ///
 /// # Errors
-/// The rule that the request breaks, or that there is no route.
+/// The rule that the request breaks.
 pub(super) fn plan<'a, R: Runtime>(
     connection: &'a Connection<R>,
     head: &Head,
@@ -75,7 +69,7 @@ pub(super) fn plan<'a, R: Runtime>(
     let route = match connection.listener().routes.find(host, request.target.path.normalised()) {
         Found::Route(route) => route,
         Found::AddSlash => return Ok(redirect(connection, &request)),
-        Found::Nothing => return Err(Failure::proxy(Stage::Route, Cause::NoRoute)),
+        Found::Nothing => return Ok(Planned::Astray(manner_of(&request))),
     };
     let upstream = connection.worker.shared.upstream(route.upstream);
     let backend = upstream.pick(connection.runtime().now());
@@ -83,8 +77,7 @@ pub(super) fn plan<'a, R: Runtime>(
         route,
         framing: request.framing,
         nominated: request.fields.nominated(),
-        version: request.version,
-        is_head: request.is_head(),
+        manner: manner_of(&request),
         is_idempotent: request.is_idempotent(),
         wants_keep_alive: request.wants_keep_alive,
         expects_continue: request.expects_continue,
@@ -124,7 +117,7 @@ fn write<R: Runtime>(
             client: connection.peer.ip(),
             proto: "http",
             authority: backend.name.as_bytes(),
-            is_client_trusted: false,
+            is_client_trusted: connection.is_trusted,
             closes_backend: false,
         },
     );
@@ -133,19 +126,17 @@ fn write<R: Runtime>(
 
 /// 308, with the path and the query that the client should have asked for.
 fn redirect<'a, R: Runtime>(connection: &Connection<R>, request: &Request<'_>) -> Planned<'a> {
-    let keeps_client = request.wants_keep_alive && !request.framing.has_body();
-    let mut answer = Batch::new(connection.runtime().pool());
-    let reply = Reply {
-        status: 308,
-        text: "The path ends with a slash.",
-        client: request.version,
-        keeps_client,
+    let reply = answer::reply(connection, manner_of(request), 308, "The path ends with a slash.");
+    let reply = Reply { add_slash: Some(&request.target), ..reply };
+    Planned::Redirect(Answer::write(connection, &reply))
+}
+
+fn manner_of(request: &Request<'_>) -> Manner {
+    Manner {
+        version: request.version,
         is_head: request.is_head(),
-        retry_after_s: None,
-        add_slash: Some(&request.target),
-    };
-    write_reply(&mut answer, &reply);
-    Planned::Redirect { answer, keeps_client }
+        can_go_on: request.wants_keep_alive && !request.framing.has_body(),
+    }
 }
 
 fn violated(violation: Violation) -> Failure {

@@ -1,7 +1,5 @@
 //! The backend's side of an exchange: interim responses, the final head, its body, or a tunnel.
 
-use std::time::Duration;
-
 use super::attempt::Attempt;
 use super::body::Body;
 use super::failure::{Cause, Failure, Stage};
@@ -15,8 +13,6 @@ use crate::runtime::{Batch, Runtime, Stream};
 
 /// Interim responses that are passed on in one exchange.
 const INTERIM_LIMIT: usize = 16;
-/// How long each direction of a tunnel may be silent.
-const TUNNEL_IDLE: Duration = Duration::from_secs(3600);
 
 /// Reads the response and relays it to the client.
 ///
@@ -93,6 +89,6 @@ async fn open_tunnel<R: Runtime>(attempt: &Attempt<'_, R>) -> Result<Next, Failu
     let tally = attempt.exchange.tally;
     tally.answered.set(true);
     let moved = [&tally.request_body, &tally.response_body];
-    tunnel::run::<R>(attempt.client(), &attempt.stream, TUNNEL_IDLE, moved).await?;
+    tunnel::run::<R>(attempt.client(), &attempt.stream, attempt.timeouts().tunnel, moved).await?;
     Ok(Next::Close)
 }
