@@ -105,6 +105,10 @@ impl Runtime for Sim {
         self.host.core.now()
     }
 
+    fn clock(&self) -> Instant {
+        self.host.core.now()
+    }
+
     async fn sleep(&self, until: Instant) {
         let core = &self.host.core;
         poll_fn(|_| {
