@@ -6,7 +6,7 @@ use super::language::{HeadPattern, Part};
 const ADDED: [&str; 4] = ["via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"];
 
 /// What comes of a look at the bytes so far.
-pub enum Outcome {
+pub(crate) enum Outcome {
     /// All is there, and so many bytes were it.
     Met(usize),
     /// So far nothing is wrong.
@@ -17,7 +17,11 @@ pub enum Outcome {
 ///
 /// # Errors
 /// What is not as expected.
-pub fn compare(parts: &[Part], bytes: &[u8], name: impl Fn(&str) -> Option<String> + Copy) -> Result<Outcome, String> {
+pub(crate) fn compare(
+    parts: &[Part],
+    bytes: &[u8],
+    name: impl Fn(&str) -> Option<String> + Copy,
+) -> Result<Outcome, String> {
     let (mut at, mut length) = (0, 0);
     for part in parts {
         let rest = &bytes[at..];
@@ -54,7 +58,11 @@ pub fn compare(parts: &[Part], bytes: &[u8], name: impl Fn(&str) -> Option<Strin
 }
 
 /// Checks a head, its empty line left out, and says what its `Content-Length` is (0 without).
-fn check_head(pattern: &HeadPattern, head: &[u8], name: impl Fn(&str) -> Option<String> + Copy) -> Result<usize, String> {
+fn check_head(
+    pattern: &HeadPattern,
+    head: &[u8],
+    name: impl Fn(&str) -> Option<String> + Copy,
+) -> Result<usize, String> {
     let whole = String::from_utf8_lossy(head);
     let expand = |text: &str| super::language::expand(text, name);
     let mut lines = whole.split("\r\n");
@@ -62,12 +70,14 @@ fn check_head(pattern: &HeadPattern, head: &[u8], name: impl Fn(&str) -> Option<
     if !matches(&expand(&pattern.start)?, start) {
         return Err(format!("expected \"{}\", got:\n{whole}", pattern.start));
     }
-    let mut fields: Vec<(&str, &str)> = lines.map(|line| line.split_once(": ").unwrap_or((line, ""))).collect();
+    let mut fields: Vec<(&str, &str)> =
+        lines.map(|line| line.split_once(": ").unwrap_or((line, ""))).collect();
     let length = fields.iter().find(|(name, _)| name.eq_ignore_ascii_case("content-length"));
     let length = length.and_then(|(_, value)| value.parse().ok()).unwrap_or(0);
     for (name, value) in &pattern.fields {
         let value = expand(value)?;
-        let found = fields.iter().position(|field| field.0.eq_ignore_ascii_case(name) && matches(&value, field.1));
+        let found =
+            fields.iter().position(|field| field.0.eq_ignore_ascii_case(name) && matches(&value, field.1));
         let found = found.ok_or_else(|| format!("expected \"{name}: {value}\" in:\n{whole}"))?;
         fields.remove(found);
     }
@@ -92,7 +102,7 @@ fn matches(pattern: &str, text: &str) -> bool {
 }
 
 /// Bytes for people, long ones cut.
-pub fn shown(bytes: &[u8]) -> String {
+pub(crate) fn shown(bytes: &[u8]) -> String {
     let end = bytes.len().min(400);
     let more = if end < bytes.len() { format!("… ({} bytes)", bytes.len()) } else { String::new() };
     format!("\"{}\"{more}", bytes[..end].escape_ascii())

@@ -4,23 +4,25 @@ use std::time::Duration;
 
 /// One transcript.
 #[derive(Debug)]
-pub struct Case {
+pub(crate) struct Case {
     /// The file's name.
-    pub name: String,
+    pub(crate) name: String,
     /// TOML that is added to the default configuration, with placeholders.
-    pub config: String,
+    pub(crate) config: String,
     /// What each backend server does with connections, the first one first.
-    pub servers: Vec<Server>,
+    pub(crate) servers: Vec<Server>,
     /// Whether it is also run against the real runtimes.
-    pub is_real: bool,
+    pub(crate) is_real: bool,
+    /// A runtime that it does not hold for.
+    pub(crate) not_on: Option<String>,
     /// Whether it is also run with every cut.
-    pub is_cut: bool,
-    pub steps: Vec<Step>,
+    pub(crate) is_cut: bool,
+    pub(crate) steps: Vec<Step>,
 }
 
 /// What a backend server does with connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Server {
+pub(crate) enum Server {
     Listens,
     Refuses,
     /// Does not answer.
@@ -29,13 +31,13 @@ pub enum Server {
 
 /// A step, and the line it begins on.
 #[derive(Debug)]
-pub struct Step {
-    pub line: usize,
-    pub action: Action,
+pub(crate) struct Step {
+    pub(crate) line: usize,
+    pub(crate) action: Action,
 }
 
 #[derive(Debug, PartialEq, Eq)]
-pub enum Action {
+pub(crate) enum Action {
     Send(Who, Vec<Line>),
     Expect(Who, Vec<Part>),
     Closes(Who),
@@ -43,6 +45,8 @@ pub enum Action {
     Resets(Who),
     SeesEnd(Who),
     SeesReset(Who),
+    /// Bytes that were not expected may have come before it.
+    SeesResetAfterAnything(Who),
     SeesNothing(Who, Duration),
     Wait(Duration),
     /// Words of the next line of the access log.
@@ -51,7 +55,7 @@ pub enum Action {
 
 /// One end of a connection: a client, or a connection that a backend server accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Who {
+pub(crate) enum Who {
     /// `client` is `client1`.
     Client(usize),
     /// `backend` is `backend1a`: the first connection of the first server, both counted from 0 here.
@@ -60,14 +64,14 @@ pub enum Who {
 
 /// Text of a line, with escapes and placeholders, and whether CRLF ends it.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Line {
-    pub text: String,
-    pub has_end: bool,
+pub(crate) struct Line {
+    pub(crate) text: String,
+    pub(crate) has_end: bool,
 }
 
 /// What is expected to be read.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Part {
+pub(crate) enum Part {
     Head(HeadPattern),
     /// These bytes.
     Bytes(Line),
@@ -77,15 +81,15 @@ pub enum Part {
 
 /// A head: the start line, and fields in any order.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct HeadPattern {
+pub(crate) struct HeadPattern {
     /// `*` stands for anything.
-    pub start: String,
+    pub(crate) start: String,
     /// Names and values; `*` stands for anything.
-    pub fields: Vec<(String, String)>,
+    pub(crate) fields: Vec<(String, String)>,
     /// Names of fields that must not be there.
-    pub absent: Vec<String>,
+    pub(crate) absent: Vec<String>,
     /// Whether there may be fields that are not listed.
-    pub has_more: bool,
+    pub(crate) has_more: bool,
 }
 
 impl Case {
@@ -93,12 +97,13 @@ impl Case {
     ///
     /// # Errors
     /// The first line that means nothing.
-    pub fn parse(name: &str, text: &str) -> Result<Self, String> {
+    pub(crate) fn parse(name: &str, text: &str) -> Result<Self, String> {
         let mut case = Self {
             name: name.to_owned(),
             config: String::new(),
             servers: vec![Server::Listens],
             is_real: true,
+            not_on: None,
             is_cut: true,
             steps: Vec::new(),
         };
@@ -144,6 +149,7 @@ impl Case {
         let (first, rest) = line.split_once(' ').ok_or("what is that?")?;
         match (first, rest) {
             ("only", "sim") => self.is_real = false,
+            ("not", runtime) => self.not_on = runtime.strip_prefix("on ").map(str::to_owned),
             ("no", "cuts") => self.is_cut = false,
             ("backends:", count) => {
                 let count = count.parse().map_err(|_| "not a number of backends")?;
@@ -171,6 +177,7 @@ fn deed(who: Who, what: &str) -> Result<Action, String> {
         "resets" => Action::Resets(who),
         "sees end" => Action::SeesEnd(who),
         "sees reset" => Action::SeesReset(who),
+        "sees reset after anything" => Action::SeesResetAfterAnything(who),
         _ => match what.strip_prefix("sees nothing for ") {
             Some(time) => Action::SeesNothing(who, duration(time)?),
             None => return Err("what does it do?".to_owned()),
@@ -189,7 +196,8 @@ fn duration(text: &str) -> Result<Duration, String> {
 
 /// `client`, `client2`, `backend`, `backend2`, `backend2b`.
 fn who(name: &str) -> Option<Who> {
-    let index = |digits: &str| if digits.is_empty() { Some(0) } else { digits.parse::<usize>().ok()?.checked_sub(1) };
+    let index =
+        |digits: &str| if digits.is_empty() { Some(0) } else { digits.parse::<usize>().ok()?.checked_sub(1) };
     if let Some(digits) = name.strip_prefix("client") {
         return index(digits).map(Who::Client);
     }
@@ -262,7 +270,7 @@ impl Line {
     ///
     /// # Errors
     /// An escape or a placeholder that there is not.
-    pub fn bytes(&self, name: impl Fn(&str) -> Option<String>) -> Result<Vec<u8>, String> {
+    pub(crate) fn bytes(&self, name: impl Fn(&str) -> Option<String>) -> Result<Vec<u8>, String> {
         let mut bytes = unescape(&expand(&self.text, name)?)?;
         if self.has_end {
             bytes.extend_from_slice(b"\r\n");
@@ -275,11 +283,12 @@ impl Line {
 ///
 /// # Errors
 /// A placeholder that there is not. Braces that hold no lower-case word stand for themselves.
-pub fn expand(text: &str, name: impl Fn(&str) -> Option<String>) -> Result<String, String> {
+pub(crate) fn expand(text: &str, name: impl Fn(&str) -> Option<String>) -> Result<String, String> {
     let (mut out, mut rest) = (String::new(), text);
     while let Some((before, behind)) = rest.split_once('{') {
         out.push_str(before);
-        let Some((inside, after)) = behind.split_once('}').filter(|_| behind.starts_with(|c: char| c.is_ascii_lowercase()))
+        let Some((inside, after)) =
+            behind.split_once('}').filter(|_| behind.starts_with(|c: char| c.is_ascii_lowercase()))
         else {
             out.push('{');
             rest = behind;
@@ -331,7 +340,10 @@ mod tests {
                     backend1b< GET / HTTP/1.1\nbackend1b< Host: *\nbackend1b< !X\nbackend1b<\nbackend1b< ab\\\n\
                     wait 20ms\nclient sees end\nlog: status=200";
         let case = Case::parse("x", text).unwrap();
-        assert_eq!((case.servers, case.config.as_str()), (vec![Server::Listens, Server::Refuses], "[timeouts]\n"));
+        assert_eq!(
+            (case.servers, case.config.as_str()),
+            (vec![Server::Listens, Server::Refuses], "[timeouts]\n")
+        );
         let steps: Vec<Action> = case.steps.into_iter().map(|step| step.action).collect();
         let plain = |text: &str, has_end| Line { text: text.to_owned(), has_end };
         let head = HeadPattern {
@@ -364,7 +376,9 @@ mod tests {
 
     #[test]
     fn a_line_that_means_nothing_is_named() {
-        for (text, line) in [("\nclient dances", 2), ("nobody> x", 1), ("client< GET / HTTP/1.1", 1), ("wait long", 1)] {
+        for (text, line) in
+            [("\nclient dances", 2), ("nobody> x", 1), ("client< GET / HTTP/1.1", 1), ("wait long", 1)]
+        {
             let problem = Case::parse("x.case", text).unwrap_err();
             assert!(problem.starts_with(&format!("x.case:{line}: ")), "{problem}");
         }

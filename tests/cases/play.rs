@@ -11,7 +11,7 @@ use super::language::{Action, Case, Step, Who};
 use super::wire::{Transport, Wire};
 
 /// What runs the proxy and the network between it and the transcript.
-pub trait Driver {
+pub(crate) trait Driver {
     type Transport: Transport;
     /// How long something that is expected may take.
     const PATIENCE: Duration;
@@ -40,7 +40,7 @@ struct Play<'a, D: Driver> {
 ///
 /// # Errors
 /// The first step that did not go as written: file, line and what happened instead.
-pub fn play<D: Driver>(case: &Case, driver: &D) -> Result<(), String> {
+pub(crate) fn play<D: Driver>(case: &Case, driver: &D) -> Result<(), String> {
     let mut play = Play { case, driver, wires: RefCell::default(), log_lines: 0 };
     for step in &case.steps {
         play.step(step).map_err(|problem| format!("{}:{}: {problem}", case.name, step.line))?;
@@ -52,7 +52,10 @@ impl<D: Driver> Play<'_, D> {
     fn step(&mut self, step: &Step) -> Result<(), String> {
         match &step.action {
             Action::Send(who, lines) => {
-                let bytes: Vec<_> = lines.iter().map(|line| line.bytes(|name| self.driver.name(name))).collect::<Result<_, _>>()?;
+                let bytes: Vec<_> = lines
+                    .iter()
+                    .map(|line| line.bytes(|name| self.driver.name(name)))
+                    .collect::<Result<_, _>>()?;
                 self.with(*who, |wire| wire.send(&bytes.concat()))
             }
             Action::Expect(who, parts) => {
@@ -63,6 +66,14 @@ impl<D: Driver> Play<'_, D> {
             Action::Resets(who) => self.with(*who, Wire::reset),
             Action::SeesEnd(who) => self.sees(*who, Ending::Fin),
             Action::SeesReset(who) => self.sees(*who, Ending::Rst),
+            Action::SeesResetAfterAnything(who) => {
+                let seen = self.sees(*who, Ending::Rst);
+                let has_ended = self.with(*who, |wire| {
+                    wire.inbox.clear();
+                    wire.ended == Some(Ending::Rst)
+                })?;
+                if has_ended { Ok(()) } else { seen }
+            }
             Action::SeesNothing(who, time) => self.sees_nothing(*who, *time),
             Action::Wait(time) => {
                 self.wait(*time, &mut || false);
@@ -91,14 +102,17 @@ impl<D: Driver> Play<'_, D> {
 
     fn open(&self, who: Who) -> Result<D::Transport, String> {
         match who {
-            Who::Client(_) => self.driver.connect().map_err(|error| format!("{who:?} could not connect: {error}")),
+            Who::Client(_) => {
+                self.driver.connect().map_err(|error| format!("{who:?} could not connect: {error}"))
+            }
             Who::Backend { server, .. } => {
                 let mut accepted = None;
                 self.wait(D::PATIENCE, &mut || {
                     accepted = self.driver.accept(server);
                     accepted.is_some()
                 });
-                accepted.ok_or_else(|| format!("no connection came to backend{}; {}", server + 1, self.state()))
+                accepted
+                    .ok_or_else(|| format!("no connection came to backend{}; {}", server + 1, self.state()))
             }
         }
     }
@@ -117,7 +131,9 @@ impl<D: Driver> Play<'_, D> {
         });
         match outcome {
             Ok(Outcome::Met(_)) => Ok(()),
-            Ok(Outcome::NotYet) => Err(format!("{who:?} did not get all that was expected; {}", self.state())),
+            Ok(Outcome::NotYet) => {
+                Err(format!("{who:?} did not get all that was expected; {}", self.state()))
+            }
             Err(problem) => Err(format!("{who:?}: {problem}\n{}", self.state())),
         }
     }

@@ -24,7 +24,7 @@ struct Real {
 ///
 /// # Errors
 /// What did not go as written.
-pub fn run(case: &Case, runtime: &str) -> Result<(), String> {
+pub(crate) fn run(case: &Case, runtime: &str) -> Result<(), String> {
     let (driver, proxy) = start(case, runtime)?;
     let played = play::play(case, &driver).map_err(|problem| format!("{runtime}: {problem}"));
     proxy.drain();
@@ -44,7 +44,8 @@ fn start(case: &Case, runtime: &str) -> Result<(Real, Proxy), String> {
     drop(probe);
     let addresses = Addresses { listener, backends };
     let log = Log::memory();
-    let proxy = control::start(addresses.config(case, runtime)?, log.clone()).map_err(|error| error.to_string())?;
+    let proxy =
+        control::start(addresses.config(case, runtime)?, log.clone()).map_err(|error| error.to_string())?;
     Ok((Real { log, addresses, listeners }, proxy))
 }
 

@@ -7,14 +7,14 @@ use ringway::config::{Config, Environment};
 use super::language::{Case, expand};
 
 /// Where things listen in one run of a transcript.
-pub struct Addresses {
-    pub listener: SocketAddr,
-    pub backends: Vec<SocketAddr>,
+pub(crate) struct Addresses {
+    pub(crate) listener: SocketAddr,
+    pub(crate) backends: Vec<SocketAddr>,
 }
 
 impl Addresses {
     /// The value of a placeholder: `{listener}`, `{backend}`, `{backend2}`.
-    pub fn name(&self, placeholder: &str) -> Option<String> {
+    pub(crate) fn name(&self, placeholder: &str) -> Option<String> {
         if placeholder == "listener" {
             return Some(self.listener.to_string());
         }
@@ -28,13 +28,14 @@ impl Addresses {
     ///
     /// # Errors
     /// What is wrong with it, for people.
-    pub fn config(&self, case: &Case, runtime: &str) -> Result<Config, String> {
+    pub(crate) fn config(&self, case: &Case, runtime: &str) -> Result<Config, String> {
         let mut text = format!("[runtime]\nkind = \"{runtime}\"\nworkers = 1\n[log]\naccess = \"off\"\n");
         if !case.config.contains("[[listener]]") {
             text += "[[listener]]\nname = \"web\"\naddress = \"{listener}\"\n";
         }
         if !case.config.contains("[[upstream]]") {
-            let backends: Vec<String> = self.backends.iter().map(|address| format!("\"{address}\"")).collect();
+            let backends: Vec<String> =
+                self.backends.iter().map(|address| format!("\"{address}\"")).collect();
             text += "[[route]]\nupstream = \"main\"\n[[upstream]]\nname = \"main\"\n";
             text += &format!("backends = [{}]\n", backends.join(", "));
         }
@@ -42,7 +43,9 @@ impl Addresses {
         let environment = Environment { cores: 1, descriptors: 1024 };
         match Config::parse(&text, &case.name, &environment) {
             Ok((config, _)) => Ok(config),
-            Err(problems) => Err(problems.iter().map(|problem| format!("{problem}\n")).collect::<String>() + &text),
+            Err(problems) => {
+                Err(problems.iter().map(|problem| format!("{problem}\n")).collect::<String>() + &text)
+            }
         }
     }
 }

@@ -37,7 +37,7 @@ struct Simulated {
 ///
 /// # Errors
 /// What did not go as written, and where it was cut.
-pub fn run(case: &Case) -> Result<(), String> {
+pub(crate) fn run(case: &Case) -> Result<(), String> {
     let traffic = run_once(case, None)?;
     if !case.is_cut {
         return Ok(());
@@ -49,7 +49,8 @@ pub fn run(case: &Case) -> Result<(), String> {
         });
         for at in places.filter(|_| is_read_by_proxy) {
             let place = Place { at, ..end };
-            run_once(case, Some(Cut { place, pause: PAUSE })).map_err(|problem| format!("cut at {place:?}: {problem}"))?;
+            run_once(case, Some(Cut { place, pause: PAUSE }))
+                .map_err(|problem| format!("cut at {place:?}: {problem}"))?;
         }
     }
     Ok(())
@@ -71,7 +72,8 @@ fn run_once(case: &Case, cut: Option<Cut>) -> Result<Vec<Place>, String> {
 impl Simulated {
     fn start(case: &Case, faults: Faults) -> Result<Self, String> {
         let world = World::new(1, faults);
-        let backends: Vec<_> = (9001..).take(case.servers.len()).map(|port| SocketAddr::from((HERE, port))).collect();
+        let backends: Vec<_> =
+            (9001..).take(case.servers.len()).map(|port| SocketAddr::from((HERE, port))).collect();
         for (address, server) in backends.iter().zip(&case.servers) {
             match server {
                 Server::Listens => world.listen(*address).map_err(|error| error.to_string())?,
@@ -84,7 +86,8 @@ impl Simulated {
         let proxy = world.host(HERE, BUFS);
         let listener = proxy.listen(addresses.listener).map_err(|error| error.to_string())?;
         let has_ended = Rc::new(Cell::new(false));
-        let (flag, serving) = (Rc::clone(&has_ended), proxy::serve(proxy.clone(), vec![listener], Arc::clone(&shared)));
+        let (flag, serving) =
+            (Rc::clone(&has_ended), proxy::serve(proxy.clone(), vec![listener], Arc::clone(&shared)));
         proxy.spawn(async move {
             serving.await;
             flag.set(true);

@@ -6,7 +6,7 @@ use std::net::{Shutdown, TcpStream};
 use ringway::runtime::sim::{Ending, Socket, State};
 
 /// A connection that never waits.
-pub trait Transport {
+pub(crate) trait Transport {
     fn write_some(&self, bytes: &[u8]) -> io::Result<usize>;
     fn read_some(&self, into: &mut Vec<u8>) -> io::Result<State>;
     fn finish(&self);
@@ -14,13 +14,13 @@ pub trait Transport {
 }
 
 /// One end of a connection; it is read all the time, so that nothing waits for the transcript.
-pub struct Wire<T> {
+pub(crate) struct Wire<T> {
     transport: Option<T>,
     outbox: Vec<u8>,
     /// What was received and not expected yet.
-    pub inbox: Vec<u8>,
+    pub(crate) inbox: Vec<u8>,
     /// How the other side ended.
-    pub ended: Option<Ending>,
+    pub(crate) ended: Option<Ending>,
     then: Then,
 }
 
@@ -33,35 +33,41 @@ enum Then {
 }
 
 impl<T: Transport> Wire<T> {
-    pub fn new(transport: T) -> Self {
-        Self { transport: Some(transport), outbox: Vec::new(), inbox: Vec::new(), ended: None, then: Then::Nothing }
+    pub(crate) fn new(transport: T) -> Self {
+        Self {
+            transport: Some(transport),
+            outbox: Vec::new(),
+            inbox: Vec::new(),
+            ended: None,
+            then: Then::Nothing,
+        }
     }
 
-    pub fn send(&mut self, bytes: &[u8]) {
+    pub(crate) fn send(&mut self, bytes: &[u8]) {
         self.outbox.extend_from_slice(bytes);
         self.pump();
     }
 
     /// Sends FIN behind what is still to be sent.
-    pub fn half_close(&mut self) {
+    pub(crate) fn half_close(&mut self) {
         self.then = Then::Finish;
         self.pump();
     }
 
     /// Closes behind what is still to be sent.
-    pub fn close(&mut self) {
+    pub(crate) fn close(&mut self) {
         self.then = Then::Close;
         self.pump();
     }
 
-    pub fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         if let Some(transport) = self.transport.take() {
             transport.reset();
         }
     }
 
     /// Sends and receives what can be.
-    pub fn pump(&mut self) {
+    pub(crate) fn pump(&mut self) {
         let Some(transport) = &self.transport else { return };
         while !self.outbox.is_empty() {
             match transport.write_some(&self.outbox) {
