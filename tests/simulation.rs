@@ -226,7 +226,7 @@ fn a_message_that_ends_early_anywhere_is_never_taken_for_a_whole_one() {
     for ask in asks {
         for of in [(backend(1), Way::Back), (listener(), Way::Forth)] {
             let (length, is_whole) = run_with_end(ask, None, of);
-            assert!(is_whole && length > 50, "{ask:?}");
+            assert!(is_whole && length > 30, "{ask:?}");
             for (at, ending) in (0..length).flat_map(|at| [(at, Ending::Fin), (at, Ending::Rst)]) {
                 let place = Place { to: of.0, nth: 0, way: of.1, at };
                 let (_, is_whole) = run_with_end(ask, Some(EndAt { place, ending }), of);

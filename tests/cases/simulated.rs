@@ -20,8 +20,10 @@ const HERE: Ipv4Addr = Ipv4Addr::LOCALHOST;
 const BUFS: usize = 32;
 /// How much later the bytes behind a cut arrive.
 const PAUSE: Duration = Duration::from_millis(3);
-/// A direction is cut at each of so many first and last places; a longer one also around each multiple of a buf's size.
-const EACH: u64 = 1500;
+/// A direction of up to so many bytes is cut at each place.
+const SHORT: u64 = 4000;
+/// A longer one at so many of the first and last places, and around the first multiples of a buf's size.
+const EDGE: u64 = 200;
 const BUF_SIZE: u64 = 4096;
 
 /// A world in which the proxy runs.
@@ -44,9 +46,7 @@ pub(crate) fn run(case: &Case) -> Result<(), String> {
     }
     for end in traffic {
         let is_read_by_proxy = (end.way == Way::Forth) == (end.to == listener());
-        let places = (0..=end.at).filter(|at| {
-            *at < EACH || end.at - at < EACH / 10 || at % BUF_SIZE < 3 || at % BUF_SIZE > BUF_SIZE - 3
-        });
+        let places = (0..=end.at).filter(|at| end.at <= SHORT || is_chosen(*at, end.at));
         for at in places.filter(|_| is_read_by_proxy) {
             let place = Place { at, ..end };
             run_once(case, Some(Cut { place, pause: PAUSE }))
@@ -54,6 +54,12 @@ pub(crate) fn run(case: &Case) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// Whether a direction of `length` bytes, a long one, is cut here.
+fn is_chosen(at: u64, length: u64) -> bool {
+    let is_around_buf = (at + 2) % BUF_SIZE < 4 && at < 3 * BUF_SIZE + 4;
+    at < EDGE || length - at < EDGE / 4 || is_around_buf
 }
 
 fn listener() -> SocketAddr {

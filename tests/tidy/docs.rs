@@ -39,7 +39,9 @@ fn citations(text: &str) -> Vec<(usize, String)> {
         let linked = line.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next());
         let linked =
             linked.filter(|link| !link.contains(':') && !link.is_empty()).map(|link| format!("]{link}"));
-        found.extend(quoted.chain(linked).map(|citation| (index + 1, citation)));
+        found.extend(
+            quoted.filter(|word| !word.is_empty()).chain(linked).map(|citation| (index + 1, citation)),
+        );
     }
     found
 }

@@ -87,7 +87,10 @@ impl Source {
             if !is_word || name.is_empty() {
                 continue;
             }
-            let Some(open) = self.code[at..].find('(').map(|offset| at + offset) else { continue };
+            let generics = behind_generics(&self.code, at + 3 + name.len());
+            let Some(open) = self.code[generics..].find('(').map(|offset| generics + offset) else {
+                continue;
+            };
             let close = matching(&self.code, open);
             let behind = &self.code[close..];
             let Some(body) = behind.find(['{', ';']).filter(|offset| behind[*offset..].starts_with('{'))
@@ -117,6 +120,22 @@ fn matching(code: &str, open: usize) -> usize {
         }
         if depth == 0 {
             return open + offset;
+        }
+    }
+    code.len()
+}
+
+/// Where the generics that begin here end; here, if there are none.
+fn behind_generics(code: &str, start: usize) -> usize {
+    let mut depth = 0_i32;
+    for (offset, byte) in code[start..].bytes().enumerate() {
+        match byte {
+            b'<' => depth += 1,
+            b'>' if !code[..start + offset].ends_with('-') => depth -= 1,
+            _ => {}
+        }
+        if depth == 0 {
+            return start + offset;
         }
     }
     code.len()
