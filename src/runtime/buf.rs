@@ -332,6 +332,13 @@ impl Batch {
         self.bufs.push(buf);
     }
 
+    /// Moves all of another batch behind what is there.
+    pub fn append(&mut self, other: Self) {
+        for buf in other.into_bufs() {
+            self.push(buf);
+        }
+    }
+
     /// Bytes in all.
     pub fn len(&self) -> usize {
         self.len

@@ -39,7 +39,7 @@ use state::{Due, News, State};
 pub use stream::RingStream;
 
 use super::executor::Executor;
-use super::{Options, Pool, Runtime};
+use super::{Info, Options, Pool, Runtime};
 
 /// The most bufs that the kernel holds ready.
 const WINDOW: usize = 256;
@@ -50,6 +50,14 @@ const FEWEST_BUFS: usize = 4096;
 const BUFS_PER_CONNECTION: usize = 8;
 /// Times that ready tasks are polled before the kernel has its turn: a task that was just started runs at once.
 const ROUNDS: usize = 2;
+
+/// Its line in the table of runtimes.
+pub const INFO: Info = Info {
+    name: "ring",
+    about: "our own event loop on io_uring, one a core",
+    is_per_core: true,
+    check: || check().map_err(|reason| reason.to_string()),
+};
 
 /// A worker's loop.
 #[derive(Clone)]
@@ -79,6 +87,10 @@ impl Runtime for Ring {
 
     fn now(&self) -> Instant {
         self.0.now.get()
+    }
+
+    fn clock(&self) -> Instant {
+        Instant::now()
     }
 
     async fn sleep(&self, until: Instant) {

@@ -126,6 +126,11 @@ impl RecvSide {
         }
     }
 
+    /// Whether somebody waits.
+    pub(super) fn is_waited_for(&self) -> bool {
+        self.waiter.is_some()
+    }
+
     /// Nobody waits any more.
     pub(super) fn unwait(&mut self) {
         self.waiter = None;

@@ -137,6 +137,13 @@ impl Stream for RingStream {
         SockRef::from(&socket).shutdown(Shutdown::Write)
     }
 
+    fn recv_by(&self, by: Instant) {
+        let mut state = self.core.state.borrow_mut();
+        if state.conns[self.id].recv.is_waited_for() {
+            state.set_recv_deadline(self.id, by);
+        }
+    }
+
     fn stop_recv(&self) {
         self.core.state.borrow_mut().stop_recv(self.id);
     }

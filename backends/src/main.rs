@@ -1,0 +1,54 @@
+//! The sample backends as a program of their own: they run until Ctrl-C.
+
+use std::process::ExitCode;
+
+use ringway_backends::{Addresses, Running, start};
+
+const HELP: &str = "\
+Sample backends for Ringway, on loopback only:
+
+  127.0.0.1:8888          the default server
+  127.0.0.1:8889          pictures
+  127.0.0.1:8890          documents
+  127.0.0.1:9000 to 9004  the cluster: each answer names its server
+
+Usage: ringway-backends [--help]
+
+They run until Ctrl-C. `ringway demo` starts them itself; start them alone to try a configuration of your own.
+";
+
+fn main() -> ExitCode {
+    match std::env::args().nth(1).as_deref() {
+        None => run(),
+        Some("--help" | "-h") => {
+            print!("{HELP}");
+            ExitCode::SUCCESS
+        }
+        Some(other) => {
+            eprintln!("ringway-backends: unknown argument {other:?}; it takes none but --help");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> ExitCode {
+    match start(&Addresses::default()).and_then(|running| wait_for_ctrl_c(&running)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("ringway-backends: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn wait_for_ctrl_c(running: &Running) -> std::io::Result<()> {
+    let addresses = running.addresses();
+    println!("default server  http://{}/", addresses.default);
+    println!("pictures        http://{}/", addresses.images);
+    println!("documents       http://{}/", addresses.pdf);
+    for address in &addresses.cluster {
+        println!("cluster         http://{address}/");
+    }
+    println!("Ctrl-C ends them.");
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(tokio::signal::ctrl_c())
+}

@@ -1,0 +1,124 @@
+//! The sample backends, asked over plain sockets.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
+
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::time::Duration;
+
+use ringway_backends::{Addresses, IMAGES, PDF, pattern_byte, start};
+
+/// Sends a request with `Connection: close` and these further fields: the answer's head (lower case) and body.
+fn ask(address: SocketAddr, request: &str, fields: &str, body: &[u8]) -> (String, Vec<u8>) {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    let head = format!("{request} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n{fields}\r\n");
+    stream.write_all(head.as_bytes()).unwrap();
+    stream.write_all(body).unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    let end = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n").unwrap() + 4;
+    let body = answer.split_off(end);
+    (String::from_utf8(answer).unwrap().to_lowercase(), body)
+}
+
+#[test]
+fn every_file_comes_whole_with_its_type() {
+    let running = start(&Addresses::ephemeral(0)).unwrap();
+    let sites = [(running.addresses().images, IMAGES), (running.addresses().pdf, PDF)];
+    for (address, samples) in sites {
+        let (head, list) = ask(address, "GET /", "", b"");
+        assert!(head.starts_with("http/1.1 200") && head.contains("content-type: text/html"));
+        let list = String::from_utf8(list).unwrap();
+        for sample in samples {
+            assert!(list.contains(&format!("href=\"{}\"", sample.name)));
+            let (head, body) = ask(address, &format!("GET /{}", sample.name), "", b"");
+            let kind = match sample.name.rsplit('.').next().unwrap() {
+                "jpg" => "image/jpeg",
+                "png" => "image/png",
+                _ => "application/pdf",
+            };
+            assert!(head.contains(&format!("content-type: {kind}\r\n")), "{head}");
+            assert!(body == sample.bytes, "{} differs", sample.name);
+        }
+    }
+}
+
+#[test]
+fn the_pictures_are_pictures_and_one_is_over_a_mebibyte() {
+    let magic = |bytes: &[u8]| bytes.starts_with(b"\x89PNG\r\n\x1a\n") || bytes.starts_with(b"\xff\xd8\xff");
+    assert!(IMAGES.iter().all(|sample| magic(sample.bytes)));
+    assert!(IMAGES.iter().any(|sample| sample.bytes.len() > 1 << 20));
+    assert!(PDF.iter().all(|sample| sample.bytes.starts_with(b"%PDF-1.4")));
+}
+
+#[test]
+fn ranges_and_conditions_are_understood() {
+    let running = start(&Addresses::ephemeral(0)).unwrap();
+    let ask = |fields: &str| ask(running.addresses().images, "GET /rings.png", fields, b"");
+    let (head, part) = ask("Range: bytes=100-299\r\n");
+    assert!(head.starts_with("http/1.1 206"), "{head}");
+    let rings = IMAGES.iter().find(|sample| sample.name == "rings.png").unwrap();
+    assert_eq!(part, rings.bytes[100..300]);
+    let (head, _) = ask("");
+    let field = |name: &str| head.lines().find_map(|line| line.strip_prefix(name)).unwrap().trim().to_owned();
+    for condition in [
+        format!("If-None-Match: {}\r\n", field("etag:")),
+        "If-Modified-Since: Sun, 01 Nov 2026 00:00:00 GMT\r\n".to_owned(),
+    ] {
+        let (head, body) = ask(&condition);
+        assert!(head.starts_with("http/1.1 304") && body.is_empty(), "{condition}: {head}");
+    }
+}
+
+#[test]
+fn each_server_of_the_cluster_names_itself_in_answers_of_one_length() {
+    let running = start(&Addresses::ephemeral(5)).unwrap();
+    for address in &running.addresses().cluster {
+        let (head, body) = ask(*address, "GET /anything", "", b"");
+        assert!(head.contains(&format!("x-backend: {}\r\n", address.port())), "{head}");
+        let expected = format!("Hello from the backend on port {}.\n", address.port());
+        assert_eq!(String::from_utf8(body).unwrap(), expected);
+    }
+    assert_eq!(running.answered(), [1; 5]);
+}
+
+#[test]
+fn bodies_are_made_checked_and_echoed() {
+    let running = start(&Addresses::ephemeral(0)).unwrap();
+    let default = running.addresses().default;
+    let (_, body) = ask(default, "GET /bytes/200000", "", b"");
+    assert_eq!(body, (0..200_000).map(pattern_byte).collect::<Vec<_>>());
+    let length = format!("Content-Length: {}\r\n", body.len());
+    let (_, echoed) = ask(default, "POST /echo", &length, &body);
+    assert!(echoed == body);
+    let (_, said) = ask(default, "POST /count", &length, &body);
+    assert_eq!(said, b"200000 bytes, all of the pattern\n");
+    let mut odd = body;
+    odd[77_777] ^= 1;
+    let (_, said) = ask(default, "POST /count", &length, &odd);
+    assert_eq!(said, b"200000 bytes, not the pattern at 77777\n");
+}
+
+#[test]
+fn a_redirect_names_an_absolute_path_and_a_missing_file_is_404() {
+    let running = start(&Addresses::ephemeral(0)).unwrap();
+    let (head, _) = ask(running.addresses().images, "GET /redirect", "", b"");
+    assert!(head.starts_with("http/1.1 302") && head.contains("location: /rings.png\r\n"), "{head}");
+    let (head, _) = ask(running.addresses().default, "GET /images/rings.png", "", b"");
+    assert!(head.starts_with("http/1.1 404"), "{head}");
+}
+
+#[test]
+fn a_port_in_use_is_named_and_a_stopped_one_is_free_again() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let addresses = Addresses { pdf: address, ..Addresses::ephemeral(1) };
+    let error = start(&addresses).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::AddrInUse);
+    assert!(error.to_string().contains(&format!("port {} is in use", address.port())), "{error}");
+    drop(taken);
+    drop(start(&addresses).unwrap());
+    assert!(TcpStream::connect(address).is_err());
+    drop(start(&addresses).unwrap());
+}

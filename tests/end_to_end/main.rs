@@ -1,0 +1,26 @@
+//! The program as its users meet it: started as a process, asked by curl, ab, wrk and a WebSocket client.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
+
+/// Makes a test for each runtime of each of these functions, which take the runtime's name.
+macro_rules! on_each_runtime {
+    ($($test:ident),+ $(,)?) => {
+        mod ring {
+            $(#[test] fn $test() { super::$test("ring"); })+
+        }
+        mod threads {
+            $(#[test] fn $test() { super::$test("threads"); })+
+        }
+    };
+}
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod balance;
+mod big_bodies;
+mod demo;
+mod http10;
+mod lifecycle;
+mod outage;
+mod websocket;
