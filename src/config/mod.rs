@@ -1,13 +1,28 @@
 //! The checked configuration: what the file means, as types that cannot be wrong.
 //!
-//! `file` mirrors the TOML, `check` turns it into a [`Config`], `units` reads durations and sizes.
+//! `walk` goes through the document with the table of `options` in hand, `file` mirrors the TOML, `check` turns it
+//! into a [`Config`], `units` and `values` read what is written as a string, and `show` writes a [`Config`] as TOML.
+
+mod check;
+mod file;
+pub mod options;
+mod problem;
+mod show;
+pub mod units;
+mod values;
+mod walk;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use toml::de::DeTable;
+
 use crate::balance::Policy;
 use crate::route::RouteTable;
+
+pub use options::RUNTIME_KINDS;
+pub use problem::{Problem, Warning};
 
 /// Everything a process runs with. Ids are indices into its lists.
 #[derive(Debug)]
@@ -16,6 +31,8 @@ pub struct Config {
     pub runtime: RuntimeConfig,
     /// The access log.
     pub log: LogConfig,
+    /// What holds where a listener, an upstream or a route does not say otherwise.
+    pub timeouts: Timeouts,
     /// At least one, no two on the same address.
     pub listeners: Vec<ListenerConfig>,
     /// At least one, no two with the same name.
@@ -24,6 +41,59 @@ pub struct Config {
     pub limits: Limits,
     /// How long a drain may take.
     pub drain_timeout: Duration,
+}
+
+/// What the defaults depend on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Environment {
+    /// Cores that this process may use.
+    pub cores: usize,
+    /// File descriptors that this process may open: the soft limit of RLIMIT_NOFILE.
+    pub descriptors: u64,
+}
+
+impl Config {
+    /// Reads a configuration. `name` is what problems call the file.
+    ///
+    /// Of a text that is not TOML, what is wrong with single values in other lines is reported too, but not what
+    /// seems to be missing, for that may stand in what could not be read.
+    ///
+    /// # Errors
+    /// Every problem there is, in the order of the file; never none.
+    pub fn parse(
+        text: &str,
+        name: &str,
+        environment: &Environment,
+    ) -> Result<(Self, Vec<Warning>), Vec<Problem>> {
+        let (document, syntax_errors) = DeTable::parse_recoverable(text);
+        let report = problem::Report::new(name);
+        let walk = walk::Walk::new(text, &report, syntax_errors.is_empty());
+        let file = file::File::read(&walk.root(document.get_ref()));
+        if !syntax_errors.is_empty() {
+            for error in &syntax_errors {
+                let line = walk.line(error.span().map_or(0, |span| span.start));
+                report.overrule(line, syntax_fault(text, error));
+            }
+            return Err(report.into_lists().0);
+        }
+        let config = check::check(&file, environment, &report);
+        match (report.into_lists(), config) {
+            ((problems, warnings), Some(config)) if problems.is_empty() => Ok((config, warnings)),
+            ((problems, _), _) => Err(problems),
+        }
+    }
+}
+
+/// What the parser says, in our words where its own do not help.
+fn syntax_fault(text: &str, error: &toml::de::Error) -> String {
+    let place = error.span().and_then(|span| text.get(span)).unwrap_or_default();
+    let fault = match error.message().split_once(", expected").map_or(error.message(), |(fault, _)| fault) {
+        "duplicate key" => format!("the key {place} stands here for the second time"),
+        "string values must be quoted" if place.trim().is_empty() => "a value is missing".to_owned(),
+        "string values must be quoted" => format!("a string must be quoted: write \"{place}\""),
+        _ => error.message().replace("`\"`", "a quote").replace('`', "\""),
+    };
+    format!("not valid TOML: {fault}")
 }
 
 /// `[runtime]`.
@@ -101,6 +171,8 @@ pub struct UpstreamConfig {
     pub policy: &'static Policy,
     /// How long a backend that refused a connection is left alone.
     pub fail_for: Duration,
+    /// How long a pooled connection to one of its backends is kept.
+    pub backend_idle: Duration,
     /// At least one, no two the same.
     pub backends: Vec<BackendConfig>,
 }

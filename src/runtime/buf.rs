@@ -3,6 +3,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
+use std::mem::ManuallyDrop;
 use std::ops::Deref;
 use std::ptr::NonNull;
 use std::rc::Rc;
@@ -32,6 +33,8 @@ struct Inner {
     /// Bufs that may be out for reading.
     limit: usize,
     out: Cell<usize>,
+    /// Of those, how many a runtime has lent to its kernel, empty.
+    with_kernel: Cell<usize>,
 }
 
 /// The memory of a slab, reached only through pointers once it is made.
@@ -66,6 +69,7 @@ impl Pool {
             free: RefCell::default(),
             limit,
             out: Cell::new(0),
+            with_kernel: Cell::new(0),
         }))
     }
 
@@ -80,9 +84,41 @@ impl Pool {
         (self.0.out.get() < self.0.limit).then(|| self.take())
     }
 
-    /// How many bufs are out.
+    /// How many bufs are out: those that a runtime holds ready for its kernel do not count.
     pub fn out(&self) -> usize {
-        self.0.out.get()
+        self.0.out.get() - self.0.with_kernel.get()
+    }
+
+    /// The most bufs that may be out for reading.
+    pub fn limit(&self) -> usize {
+        self.0.limit
+    }
+
+    /// An empty buf for a runtime to hand to its kernel; `None` when the limit is reached. It comes back through
+    /// [`Pool::adopt`] or [`Pool::take_back`].
+    #[cfg(feature = "ring")]
+    pub(super) fn lend(&self) -> Option<BufMut> {
+        let buf = self.take_for_recv()?;
+        self.0.with_kernel.set(self.0.with_kernel.get() + 1);
+        Some(buf)
+    }
+
+    /// A lent buf into which the kernel has written `len` bytes.
+    ///
+    /// # Panics
+    /// When a buf cannot hold so many.
+    #[cfg(feature = "ring")]
+    pub(super) fn adopt(&self, mut buf: BufMut, len: usize) -> Buf {
+        self.0.with_kernel.set(self.0.with_kernel.get() - 1);
+        buf.wrote(len);
+        buf.freeze()
+    }
+
+    /// A lent buf that the kernel did not need.
+    #[cfg(feature = "ring")]
+    pub(super) fn take_back(&self, buf: BufMut) {
+        self.0.with_kernel.set(self.0.with_kernel.get() - 1);
+        drop(buf);
     }
 
     fn take_slot(&self) -> Slot {
@@ -204,10 +240,10 @@ impl BufMut {
 
     /// Ends the writing.
     pub fn freeze(self) -> Buf {
-        let (slot, len, start) = (self.slot, self.len, self.start);
-        let pool = self.pool.clone();
-        pool.share(slot);
-        Buf { pool, slot, len, start }
+        let this = ManuallyDrop::new(self);
+        // SAFETY: `this` is never dropped, so its handle of the pool, and with it its share of the slot, moves.
+        let pool = unsafe { std::ptr::read(&this.pool) };
+        Buf { pool, slot: this.slot, len: this.len, start: this.start }
     }
 }
 
@@ -294,6 +330,13 @@ impl Batch {
         self.seal();
         self.len += buf.len();
         self.bufs.push(buf);
+    }
+
+    /// Moves all of another batch behind what is there.
+    pub fn append(&mut self, other: Self) {
+        for buf in other.into_bufs() {
+            self.push(buf);
+        }
     }
 
     /// Bytes in all.

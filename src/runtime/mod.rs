@@ -65,6 +65,9 @@ pub trait Runtime: Clone + 'static {
     /// The turn's clock: read once a turn of the loop, it serves deadlines.
     fn now(&self) -> Instant;
 
+    /// The clock itself, which does not stand still during a turn: serves what is measured.
+    fn clock(&self) -> Instant;
+
     /// Waits until a moment.
     fn sleep(&self, until: Instant) -> impl Future<Output = ()>;
 
@@ -133,6 +136,9 @@ pub trait Stream: 'static {
     /// What the kernel says.
     fn shutdown_send(&self) -> impl Future<Output = io::Result<()>>;
 
+    /// Moves the deadline of the pending `readable`, `recv` or reading side of `relay_to`; without one, does nothing.
+    fn recv_by(&self, by: Instant);
+
     /// Pending and later waits for bytes (`readable`, `recv`, the reading side of `relay_to`) end with [`stopped`].
     fn stop_recv(&self);
 
@@ -173,6 +179,73 @@ pub fn stopped() -> io::Error {
 /// Whether an error is [`stopped`]. The kernel's EINTR is never handed on by a runtime.
 pub fn is_stopped(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::Interrupted
+}
+
+/// What is said of a runtime before it is started.
+#[derive(Debug)]
+pub struct Info {
+    /// Its name in the configuration.
+    pub name: &'static str,
+    /// What it is, in one sentence.
+    pub about: &'static str,
+    /// Whether one loop is run for each core, or one for the process that spreads by itself.
+    pub is_per_core: bool,
+    /// A functional self-test: whether this machine allows it, or else why not and what to change.
+    pub check: fn() -> Result<(), String>,
+}
+
+/// Something to be done with a runtime that is chosen when the program runs.
+pub trait Visitor {
+    /// What comes of it.
+    type Output;
+    /// Does it.
+    fn visit<R: Runtime>(self) -> Self::Output;
+}
+
+/// Writes the table of runtimes and the one place that turns a name into a type.
+macro_rules! runtimes {
+    ($($(#[$cfg:meta])* $type:ty, $info:expr;)*) => {
+        /// The runtimes of this build, the best first.
+        pub static RUNTIMES: &[Info] = &[$($(#[$cfg])* $info),*];
+
+        /// Does something with the runtime of this name; `None` if this build has none of that name.
+        pub fn with_runtime<V: Visitor>(name: &str, visitor: V) -> Option<V::Output> {
+            $($(#[$cfg])* { const INFO: Info = $info; if name == INFO.name { return Some(visitor.visit::<$type>()); } })*
+            None
+        }
+    };
+}
+
+runtimes! {
+    #[cfg(feature = "ring")] ring::Ring, ring::INFO;
+    threads::Threads, threads::INFO;
+}
+
+/// A runtime that was chosen, and why not a better one.
+#[derive(Debug)]
+pub struct Choice {
+    /// The runtime.
+    pub info: &'static Info,
+    /// For each better one, why this machine does not allow it and what to change.
+    pub reasons: Vec<String>,
+}
+
+/// Finds the runtime that `kind` names; for `auto`, the best that this machine allows.
+///
+/// # Errors
+/// There is no such runtime, or this machine does not allow it: says why and what to change.
+pub fn choose(kind: &str) -> io::Result<Choice> {
+    let mut reasons = Vec::new();
+    for info in RUNTIMES.iter().filter(|info| kind == "auto" || kind == info.name) {
+        match (info.check)() {
+            Ok(()) => return Ok(Choice { info, reasons }),
+            Err(reason) => reasons.push(format!("runtime {}: {reason}", info.name)),
+        }
+    }
+    if reasons.is_empty() {
+        reasons.push(format!("this build has no runtime \"{kind}\""));
+    }
+    Err(io::Error::other(reasons.join("; ")))
 }
 
 /// What a worker is started with.

@@ -1,1 +1,301 @@
-//! (to come)
+//! The backends of an upstream as the whole process sees them: who is eligible, whose turn it is, what is in flight.
+
+pub mod idle;
+pub mod retry;
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use smallvec::SmallVec;
+
+use crate::balance::{BackendId, Policy};
+use crate::config::UpstreamConfig;
+
+/// A named group of backends with one balancer, shared by all workers.
+///
+/// The promise: over any window of consecutive picks with weights and eligible backends unchanged, the counts of two
+/// equal backends differ by at most 1. A change of the eligible set starts a new cycle.
+#[derive(Debug)]
+pub struct Upstream {
+    /// Its name in the configuration.
+    pub name: String,
+    /// How long an idle connection to one of its backends is kept.
+    pub backend_idle: Duration,
+    backends: Vec<Backend>,
+    policy: &'static Policy,
+    fail_for: Duration,
+    cycle: ArcSwap<Cycle>,
+    /// When each ejected backend may come back; also serialises the making of cycles.
+    ejected: Mutex<Vec<Option<Instant>>>,
+    /// Spreads failovers over the backends that are left.
+    failovers: AtomicUsize,
+}
+
+/// One origin server, and what all workers count of it.
+#[derive(Debug)]
+pub struct Backend {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Its address as text: how it is named in the log, and the authority for a request that has none.
+    pub name: String,
+    weight: u32,
+    in_flight: AtomicUsize,
+}
+
+/// The order in which eligible backends are picked, until the eligible set changes.
+#[derive(Debug)]
+struct Cycle {
+    order: Vec<BackendId>,
+    cursor: AtomicUsize,
+    /// When the first ejected backend may come back.
+    renew_at: Option<Instant>,
+}
+
+/// The backends that an exchange has tried already.
+pub type Tried = SmallVec<[BackendId; 4]>;
+
+/// An exchange in flight at a backend; over when dropped.
+#[derive(Debug)]
+pub struct InFlight<'a>(&'a Backend);
+
+impl Upstream {
+    /// All backends eligible, none in flight.
+    pub fn new(config: &UpstreamConfig) -> Self {
+        let backends: Vec<Backend> = config
+            .backends
+            .iter()
+            .map(|backend| Backend {
+                address: backend.address,
+                name: backend.address.to_string(),
+                weight: backend.weight,
+                in_flight: AtomicUsize::new(0),
+            })
+            .collect();
+        let ejected = vec![None; backends.len()];
+        let cycle = Cycle::new(&backends, config.policy, &ejected);
+        Self {
+            name: config.name.clone(),
+            backend_idle: config.backend_idle,
+            backends,
+            policy: config.policy,
+            fail_for: config.fail_for,
+            cycle: ArcSwap::from_pointee(cycle),
+            ejected: Mutex::new(ejected),
+            failovers: AtomicUsize::new(0),
+        }
+    }
+
+    /// A backend by its id.
+    pub fn backend(&self, id: BackendId) -> &Backend {
+        &self.backends[id.0]
+    }
+
+    /// How many backends there are.
+    pub fn len(&self) -> usize {
+        self.backends.len()
+    }
+
+    /// Whether there are no backends (the configuration never has such an upstream).
+    pub fn is_empty(&self) -> bool {
+        self.backends.is_empty()
+    }
+
+    /// Exchanges in flight at all backends together.
+    pub fn in_flight(&self) -> usize {
+        self.backends.iter().map(|backend| backend.in_flight.load(Ordering::Relaxed)).sum()
+    }
+
+    /// The backend whose turn it is. Ejected ones are left out, unless all are: then they are tried anyway.
+    pub fn pick(&self, now: Instant) -> BackendId {
+        let mut cycle = self.cycle.load();
+        if cycle.renew_at.is_some_and(|at| at <= now) {
+            drop(cycle);
+            self.renew(now);
+            cycle = self.cycle.load();
+        }
+        let turn = cycle.cursor.fetch_add(1, Ordering::Relaxed);
+        cycle.order[turn % cycle.order.len()]
+    }
+
+    /// A backend that was not tried yet, after a failed connect; `None` when each eligible one was. No turn is taken.
+    pub fn pick_another(&self, tried: &Tried) -> Option<BackendId> {
+        let ejected = self.lock_ejected();
+        let untried = |id: &BackendId| !tried.contains(id);
+        let eligible = |id: &BackendId| ejected[id.0].is_none();
+        let all = || (0..self.backends.len()).map(BackendId).filter(untried);
+        let count = all().filter(eligible).count();
+        let turn = self.failovers.fetch_add(1, Ordering::Relaxed);
+        if count > 0 {
+            return all().filter(eligible).nth(turn % count);
+        }
+        // Each eligible backend was tried; the ejected ones are tried only when there was no eligible one at all.
+        if ejected.iter().any(Option::is_none) { None } else { all().next() }
+    }
+
+    /// Leaves a backend that refused a connection alone for `fail-for`; one that is left alone already stays so.
+    pub fn eject(&self, id: BackendId, now: Instant) {
+        let mut ejected = self.lock_ejected();
+        if ejected[id.0].is_none() {
+            ejected[id.0] = Some(now + self.fail_for);
+            self.store(&ejected);
+        }
+    }
+
+    /// A connection to the backend was made: whatever was held against it is forgotten.
+    pub fn restore(&self, id: BackendId) {
+        if self.cycle.load().renew_at.is_none() {
+            return;
+        }
+        let mut ejected = self.lock_ejected();
+        if ejected[id.0].take().is_some() {
+            self.store(&ejected);
+        }
+    }
+
+    /// Lets backends whose time is over take part again.
+    fn renew(&self, now: Instant) {
+        let mut ejected = self.lock_ejected();
+        let mut changed = false;
+        for until in ejected.iter_mut().filter(|until| until.is_some_and(|at| at <= now)) {
+            *until = None;
+            changed = true;
+        }
+        if changed {
+            self.store(&ejected);
+        }
+    }
+
+    fn store(&self, ejected: &[Option<Instant>]) {
+        self.cycle.store(Arc::new(Cycle::new(&self.backends, self.policy, ejected)));
+    }
+
+    fn lock_ejected(&self) -> MutexGuard<'_, Vec<Option<Instant>>> {
+        self.ejected.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Backend {
+    /// Counts an exchange as in flight until the guard is dropped.
+    pub fn begin(&self) -> InFlight<'_> {
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        InFlight(self)
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Cycle {
+    fn new(backends: &[Backend], policy: &Policy, ejected: &[Option<Instant>]) -> Self {
+        let weights = |with_ejected: bool| -> Vec<(BackendId, u32)> {
+            (0..backends.len())
+                .filter(|i| with_ejected || ejected[*i].is_none())
+                .map(|i| (BackendId(i), backends[i].weight))
+                .collect()
+        };
+        let mut eligible = weights(false);
+        if eligible.is_empty() {
+            eligible = weights(true);
+        }
+        Self {
+            order: (policy.cycle)(&eligible),
+            cursor: AtomicUsize::new(0),
+            renew_at: ejected.iter().flatten().min().copied(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::balance::POLICIES;
+    use crate::config::BackendConfig;
+
+    fn upstream(count: u16) -> Upstream {
+        Upstream::new(&UpstreamConfig {
+            name: "test".to_owned(),
+            policy: &POLICIES[0],
+            fail_for: Duration::from_secs(5),
+            backend_idle: Duration::from_secs(30),
+            backends: (0..count)
+                .map(|i| BackendConfig { address: SocketAddr::from(([127, 0, 0, 1], 9000 + i)), weight: 1 })
+                .collect(),
+        })
+    }
+
+    fn picks(upstream: &Upstream, now: Instant, count: usize) -> Vec<usize> {
+        (0..count).map(|_| upstream.pick(now).0).collect()
+    }
+
+    #[test]
+    fn ten_thousand_picks_of_five_from_many_threads_are_two_thousand_each() {
+        let upstream = upstream(5);
+        let now = Instant::now();
+        let counts: Vec<AtomicUsize> = (0..5).map(|_| AtomicUsize::new(0)).collect();
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..2_500 {
+                        counts[upstream.pick(now).0].fetch_add(1, Ordering::Relaxed);
+                    }
+                });
+            }
+        });
+        assert!(counts.iter().all(|count| count.load(Ordering::Relaxed) == 2_000));
+    }
+
+    #[test]
+    fn an_ejected_backend_is_left_alone_for_fail_for_and_then_tried_again() {
+        let (upstream, start) = (upstream(3), Instant::now());
+        upstream.eject(BackendId(1), start);
+        let before = start + Duration::from_millis(4_999);
+        assert_eq!(picks(&upstream, before, 4), [0, 2, 0, 2]);
+        let after = start + Duration::from_secs(5);
+        assert_eq!(picks(&upstream, after, 4), [0, 1, 2, 0]);
+    }
+
+    #[test]
+    fn when_all_are_ejected_they_are_tried_anyway() {
+        let (upstream, now) = (upstream(2), Instant::now());
+        upstream.eject(BackendId(0), now);
+        upstream.eject(BackendId(1), now);
+        assert_eq!(picks(&upstream, now, 4), [0, 1, 0, 1]);
+        assert_eq!(upstream.pick_another(&Tried::from_slice(&[BackendId(0)])), Some(BackendId(1)));
+        assert_eq!(upstream.pick_another(&Tried::from_slice(&[BackendId(0), BackendId(1)])), None);
+    }
+
+    #[test]
+    fn failovers_leave_out_what_was_tried_and_take_no_turn() {
+        let (upstream, now) = (upstream(3), Instant::now());
+        assert_eq!(upstream.pick(now), BackendId(0));
+        let tried = Tried::from_slice(&[BackendId(0)]);
+        let another: Vec<_> = (0..4).map(|_| upstream.pick_another(&tried)).collect();
+        assert_eq!(another, [1, 2, 1, 2].map(|i| Some(BackendId(i))));
+        assert_eq!(picks(&upstream, now, 2), [1, 2]);
+        upstream.eject(BackendId(2), now);
+        assert_eq!(upstream.pick_another(&Tried::from_slice(&[BackendId(0), BackendId(1)])), None);
+    }
+
+    #[test]
+    fn a_connection_made_restores_at_once() {
+        let (upstream, now) = (upstream(2), Instant::now());
+        upstream.eject(BackendId(1), now);
+        upstream.restore(BackendId(1));
+        assert_eq!(picks(&upstream, now, 2), [0, 1]);
+    }
+
+    #[test]
+    fn what_is_in_flight_is_counted_until_it_is_dropped() {
+        let upstream = upstream(2);
+        let guard = upstream.backend(BackendId(1)).begin();
+        assert_eq!(upstream.in_flight(), 1);
+        drop(guard);
+        assert_eq!(upstream.in_flight(), 0);
+    }
+}

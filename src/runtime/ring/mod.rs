@@ -1,1 +1,204 @@
-//! Our own thin event loop on io_uring.
+//! The `ring` runtime: our own thin loop on io_uring, a ring and a thread for each worker.
+//!
+//! A turn reads the clock, takes in all completions, ends the waits whose deadlines are missed, polls the tasks that
+//! became ready, and enters the kernel once: to submit what they asked for and to wait for what comes next.
+//!
+//! [`state`] holds what the turns change; [`recv`], [`send`] and [`listener`] say how each kind of operation goes;
+//! [`relay`] moves bodies; [`lent`] is the memory that the kernel receives into; [`ops`] is all that passes through
+//! the ring. Every operation owns its memory and its descriptor until its last completion: connections and cargoes
+//! live in the loop, and futures only look at them.
+
+mod clock;
+mod conns;
+mod lent;
+mod listener;
+mod ops;
+mod pipes;
+mod recv;
+mod relay;
+mod send;
+mod setup;
+mod state;
+mod stream;
+#[cfg(test)]
+mod tests;
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, AsRawFd};
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Instant;
+
+use socket2::Socket;
+
+pub use listener::RingListener;
+pub use setup::{Unavailable, check};
+use state::{Due, News, State};
+pub use stream::RingStream;
+
+use super::executor::Executor;
+use super::{Info, Options, Pool, Runtime};
+
+/// The most bufs that the kernel holds ready.
+const WINDOW: usize = 256;
+/// Bufs that may be out for reading, at least.
+const FEWEST_BUFS: usize = 4096;
+/// Bufs that may be out for reading, for each connection.
+const BUFS_PER_CONNECTION: usize = 4;
+/// Times that ready tasks are polled before the kernel has its turn: a task that was just started runs at once.
+const ROUNDS: usize = 2;
+
+/// Its line in the table of runtimes.
+pub const INFO: Info = Info {
+    name: "ring",
+    about: "our own event loop on io_uring, one a core",
+    is_per_core: true,
+    check: || check().map_err(|reason| reason.to_string()),
+};
+
+/// A worker's loop.
+#[derive(Clone)]
+pub struct Ring(Rc<Core>);
+
+/// What the handles of one loop share.
+struct Core {
+    executor: Rc<Executor>,
+    pool: Pool,
+    now: Cell<Instant>,
+    draining: Cell<bool>,
+    state: RefCell<State>,
+}
+
+impl Runtime for Ring {
+    type Listener = RingListener;
+    type Stream = RingStream;
+
+    fn run<F, Fut>(options: &Options, sockets: Vec<Socket>, main: F) -> io::Result<()>
+    where
+        F: Fn(Self, Vec<RingListener>) -> Fut + Sync,
+        Fut: Future<Output = ()> + 'static,
+    {
+        let bufs = FEWEST_BUFS.max(options.connections.saturating_mul(BUFS_PER_CONNECTION));
+        Self::run_with(options, Pool::new(bufs), sockets, main)
+    }
+
+    fn now(&self) -> Instant {
+        self.0.now.get()
+    }
+
+    fn clock(&self) -> Instant {
+        Instant::now()
+    }
+
+    async fn sleep(&self, until: Instant) {
+        let mut is_set = false;
+        std::future::poll_fn(|_| {
+            if self.now() >= until {
+                return Poll::Ready(());
+            }
+            if !std::mem::replace(&mut is_set, true) {
+                let task = self.0.executor.current();
+                self.0.state.borrow_mut().timers.push(until, Due::Task(task));
+            }
+            Poll::Pending
+        })
+        .await;
+    }
+
+    fn spawn(&self, task: impl Future<Output = ()> + 'static) {
+        self.0.executor.spawn(task);
+    }
+
+    async fn connect(&self, to: SocketAddr, by: Instant) -> io::Result<RingStream> {
+        RingStream::connect(self.0.clone(), to, by).await
+    }
+
+    fn drain(&self) {
+        if !self.0.draining.replace(true) {
+            self.0.state.borrow_mut().wake_for_drain();
+        }
+    }
+
+    fn is_draining(&self) -> bool {
+        self.0.draining.get()
+    }
+
+    fn pool(&self) -> &Pool {
+        &self.0.pool
+    }
+}
+
+impl Ring {
+    fn run_with<F, Fut>(options: &Options, pool: Pool, sockets: Vec<Socket>, main: F) -> io::Result<()>
+    where
+        F: Fn(Self, Vec<RingListener>) -> Fut,
+        Fut: Future<Output = ()> + 'static,
+    {
+        let ring = Self::new(pool)?;
+        let signal = &options.drain;
+        ring.0.state.borrow_mut().watch(signal.as_fd().as_raw_fd());
+        if signal.is_raised() {
+            ring.drain();
+        }
+        let end = End(&ring.0);
+        let listeners = sockets.into_iter().map(|socket| RingListener::new(ring.0.clone(), socket)).collect();
+        let is_done = Rc::new(Cell::new(false));
+        let (main, done) = (main(ring.clone(), listeners), is_done.clone());
+        ring.spawn(async move {
+            main.await;
+            done.set(true);
+        });
+        let outcome = ring.turn_until(|| is_done.get());
+        drop(end);
+        outcome
+    }
+
+    fn new(pool: Pool) -> io::Result<Self> {
+        let ring = setup::build().map_err(|error| Unavailable::from_setup(&error))?;
+        let executor = Rc::new(Executor::default());
+        let window = pool.limit().clamp(1, WINDOW).next_power_of_two() as u16;
+        let state = RefCell::new(State::new(ring, &pool, window, executor.clone())?);
+        let (now, draining) = (Cell::new(Instant::now()), Cell::new(false));
+        Ok(Self(Rc::new(Core { executor, pool, now, draining, state })))
+    }
+
+    fn turn_until(&self, is_done: impl Fn() -> bool) -> io::Result<()> {
+        loop {
+            self.take_in();
+            for _ in 0..ROUNDS {
+                self.0.executor.run_ready();
+            }
+            if is_done() {
+                return Ok(());
+            }
+            let wait = !self.0.executor.is_ready();
+            self.0.state.borrow_mut().enter(self.now(), wait)?;
+        }
+    }
+
+    /// Begins a turn.
+    fn take_in(&self) {
+        self.0.now.set(Instant::now());
+        let news = self.0.state.borrow_mut().take_completions();
+        if news == News::Drain {
+            self.drain();
+        }
+        self.0.state.borrow_mut().fire_timers(self.now());
+    }
+}
+
+/// The end of a loop, even of one that panics.
+struct End<'a>(&'a Rc<Core>);
+
+impl Drop for End<'_> {
+    /// Drops the tasks, closes their connections, and waits until the kernel has let go of all memory.
+    fn drop(&mut self) {
+        self.0.executor.clear();
+        if !self.0.state.try_borrow_mut().is_ok_and(|mut state| state.finish()) {
+            // The kernel may still write to the bufs: better to keep them for ever.
+            std::mem::forget(self.0.clone());
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! Starts the workers on the runtime that was asked for, and ends them.
+
+use std::io;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use socket2::Socket;
+
+use super::listen;
+use crate::config::Config;
+use crate::proxy::{self, Shared};
+use crate::runtime::{self, DrainSignal, Options, Runtime, Visitor};
+use crate::telemetry::Log;
+
+/// The running data plane.
+#[derive(Debug)]
+pub struct Server {
+    /// The runtime that it runs on.
+    pub runtime: &'static str,
+    /// Why the better runtimes, if any, are not used.
+    pub reasons: Vec<String>,
+    shared: Arc<Shared>,
+    workers: Vec<JoinHandle<io::Result<()>>>,
+    drain: DrainSignal,
+}
+
+/// Binds the listeners and starts the workers.
+///
+/// # Errors
+/// An address that cannot be listened on, a runtime that this machine does not allow, no thread to be had.
+pub fn start(mut config: Config, log: Log) -> io::Result<Server> {
+    let choice = runtime::choose(&config.runtime.kind)?;
+    let workers = if choice.info.is_per_core { config.runtime.workers } else { 1 };
+    let sockets = listen::listen(&mut config.listeners, workers)?;
+    let shared = Shared::new(config, log);
+    let drain = DrainSignal::new()?;
+    let crew = Crew {
+        shared: Arc::clone(&shared),
+        drain: drain.clone(),
+        is_pinned: choice.info.is_per_core,
+        sockets,
+    };
+    let workers = runtime::with_runtime(choice.info.name, crew).unwrap_or_else(|| Ok(Vec::new()))?;
+    Ok(Server { runtime: choice.info.name, reasons: choice.reasons, shared, workers, drain })
+}
+
+impl Server {
+    /// Stops accepting; what runs is finished, within the drain's timeout.
+    pub fn drain(&self) {
+        self.drain.raise();
+    }
+
+    /// The signal that [`Server::drain`] raises.
+    pub fn drain_signal(&self) -> DrainSignal {
+        self.drain.clone()
+    }
+
+    /// The state that the workers share; its configuration knows the ports that were chosen for port 0.
+    pub fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// Waits until every worker has ended.
+    ///
+    /// # Errors
+    /// The first worker's that could not run; the others are drained then.
+    pub fn join(self) -> io::Result<()> {
+        let mut result = Ok(());
+        for worker in self.workers {
+            let ended = worker.join().unwrap_or_else(|_| Err(io::Error::other("a worker panicked")));
+            if ended.is_err() {
+                self.drain.raise();
+            }
+            result = result.and(ended);
+        }
+        result
+    }
+}
+
+/// What the threads of the workers are started with.
+struct Crew {
+    shared: Arc<Shared>,
+    drain: DrainSignal,
+    is_pinned: bool,
+    /// For each worker, a socket for each listener.
+    sockets: Vec<Vec<Socket>>,
+}
+
+impl Visitor for Crew {
+    type Output = io::Result<Vec<JoinHandle<io::Result<()>>>>;
+
+    fn visit<R: Runtime>(self) -> Self::Output {
+        let cores = core_affinity::get_core_ids().unwrap_or_default();
+        let count = self.sockets.len();
+        let start = |(worker, sockets): (usize, Vec<Socket>)| {
+            let connections = self.shared.config.limits.connections;
+            let options = Options { worker, connections, drain: self.drain.clone() };
+            let core = self.is_pinned.then(|| cores.get(worker % cores.len().max(1)).copied()).flatten();
+            let (shared, drain) = (Arc::clone(&self.shared), self.drain.clone());
+            let name = if count == 1 { "worker".to_owned() } else { format!("worker-{worker}") };
+            std::thread::Builder::new().name(name).spawn(move || {
+                if let Some(core) = core {
+                    core_affinity::set_for_current(core);
+                }
+                let main =
+                    move |runtime, listeners| proxy::serve::<R>(runtime, listeners, Arc::clone(&shared));
+                // A process with a worker less would serve some of its connections never: all end together.
+                R::run(&options, sockets, main).inspect_err(|_| drain.raise())
+            })
+        };
+        self.sockets.into_iter().enumerate().map(start).collect()
+    }
+}

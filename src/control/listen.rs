@@ -1,0 +1,81 @@
+//! Listening sockets: one a worker and listener, in one SO_REUSEPORT group.
+
+use std::io;
+use std::net::SocketAddr;
+
+use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::config::ListenerConfig;
+
+/// Connections that the kernel may hold for one socket until they are accepted.
+const BACKLOG: i32 = 4096;
+
+/// Binds and listens: for each of `workers` workers, a socket for each listener in order. A listener on port 0 is given
+/// the port that the kernel chose.
+///
+/// # Errors
+/// Names the listener and the way out. An address in use is found out by a bind without SO_REUSEPORT first, since with
+/// it the address would be shared with whoever else set that option.
+pub(super) fn listen(listeners: &mut [ListenerConfig], workers: usize) -> io::Result<Vec<Vec<Socket>>> {
+    for listener in &mut *listeners {
+        listener.address = probe(listener.address).map_err(|error| explain(error, listener))?;
+    }
+    let open = |listener: &ListenerConfig| {
+        let socket = bind(listener.address, true)?;
+        socket.listen(BACKLOG)?;
+        Ok(socket)
+    };
+    let open = |listener| open(listener).map_err(|error| explain(error, listener));
+    (0..workers).map(|_| listeners.iter().map(open).collect()).collect()
+}
+
+/// Binds and lets go again; the address that it was, with its port.
+fn probe(address: SocketAddr) -> io::Result<SocketAddr> {
+    let bound = bind(address, false)?.local_addr()?;
+    bound.as_socket().ok_or_else(|| io::ErrorKind::InvalidInput.into())
+}
+
+fn bind(address: SocketAddr, is_shared: bool) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(is_shared)?;
+    // Accepted connections inherit it.
+    socket.set_tcp_nodelay(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.bind(&address.into())?;
+    Ok(socket)
+}
+
+fn explain(error: io::Error, listener: &ListenerConfig) -> io::Error {
+    let address = listener.address;
+    let what = match error.kind() {
+        io::ErrorKind::AddrInUse => format!(
+            "{address} is in use: another program listens there. End it (`ss -ltnp 'sport = :{}'` names it), or \
+             give the listener another address",
+            address.port()
+        ),
+        io::ErrorKind::PermissionDenied => format!(
+            "{address}: ports below 1024 need root or CAP_NET_BIND_SERVICE. Give the listener a higher port, or \
+             the program that capability"
+        ),
+        io::ErrorKind::AddrNotAvailable => format!("{address} is not an address of this machine"),
+        _ => format!("{address}: {error}"),
+    };
+    io::Error::new(error.kind(), format!("cannot listen on {what}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_in_use_is_found_even_where_it_could_be_shared() {
+        let other = bind(SocketAddr::from(([127, 0, 0, 1], 0)), true).unwrap();
+        other.listen(1).unwrap();
+        let address = other.local_addr().unwrap().as_socket().unwrap();
+        let error = bind(address, false).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+    }
+}

@@ -1,0 +1,125 @@
+//! The life of the process: starts everything, waits for a signal, drains.
+
+use std::io;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
+
+use super::launch::{self, Server};
+use super::log;
+use crate::config::Config;
+
+/// Runs the proxy until SIGINT or SIGTERM, then drains; a second signal ends it at once.
+///
+/// # Errors
+/// What kept it from starting, or a worker from running.
+pub fn serve(config: Config) -> io::Result<()> {
+    serve_then(config, |_| {})
+}
+
+/// Runs the sample backends and the proxy in front of them, and says what it started and what to open.
+///
+/// # Errors
+/// As [`serve`], or a backend's address is in use.
+pub fn serve_demo(config: Config) -> io::Result<()> {
+    let backends = ringway_backends::start(&ringway_backends::Addresses::default())?;
+    let result = serve_then(config, |_| eprint!("{DEMO}"));
+    drop(backends);
+    result
+}
+
+const DEMO: &str = "\
+Eight sample backends run on 127.0.0.1: 8888 (default), 8889 (pictures), 8890 (documents), 9000 to 9004 (cluster).
+Open, or try with curl:
+  http://127.0.0.1:8080/                 the default backend
+  http://127.0.0.1:8080/images/          pictures, the prefix taken off
+  http://127.0.0.1:8080/pdf/             documents, likewise
+  http://127.0.0.1:8081/                 five backends in turn (curl -i shows X-Backend)
+  http://docs.localhost:8080/            two names on one address
+  http://pictures.localhost:8080/
+Every exchange is a line below. Ctrl-C finishes what runs and ends.
+";
+
+fn serve_then(config: Config, announce: impl FnOnce(&Server)) -> io::Result<()> {
+    let log = log::start(&config.log)?;
+    let result = launch::start(config, log.log()).and_then(|server| {
+        introduce(&server);
+        announce(&server);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+        runtime.block_on(wait(server))
+    });
+    log.end();
+    result
+}
+
+/// Says what runs, why, and where it listens.
+fn introduce(server: &Server) {
+    for reason in &server.reasons {
+        eprintln!("ringway: {reason}");
+    }
+    let listeners = &server.shared().config.listeners;
+    let addresses: Vec<String> =
+        listeners.iter().map(|listener| format!("http://{}", listener.address)).collect();
+    eprintln!("ringway: runtime {}, listening on {}", server.runtime, addresses.join(", "));
+}
+
+/// Waits for the end of the workers, and for signals meanwhile.
+async fn wait(server: Server) -> io::Result<()> {
+    let mut signals = Signals::new()?;
+    let drain = server.drain_signal();
+    let (sender, mut ended) = oneshot::channel();
+    std::thread::Builder::new().name("join".to_owned()).spawn(move || {
+        // Nobody waits any more when a second signal has come.
+        let _ = sender.send(server.join());
+    })?;
+    loop {
+        let signal = tokio::select! {
+            result = &mut ended => return result.unwrap_or_else(|_| Err(io::Error::other("the workers were lost"))),
+            signal = signals.next() => signal,
+        };
+        match signal {
+            Wish::Reload => {
+                eprintln!("ringway: SIGHUP: the configuration cannot be reloaded yet; restart to change it");
+            }
+            Wish::End if drain.is_raised() => {
+                return Err(io::Error::other("ended at once by a second signal"));
+            }
+            Wish::End => {
+                eprintln!(
+                    "ringway: draining: what runs is finished, nothing new is accepted (again to end at once)"
+                );
+                drain.raise();
+            }
+        }
+    }
+}
+
+/// What a signal asks for.
+enum Wish {
+    End,
+    Reload,
+}
+
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    reload: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            reload: signal(SignalKind::hangup())?,
+        })
+    }
+
+    async fn next(&mut self) -> Wish {
+        tokio::select! {
+            _ = self.interrupt.recv() => Wish::End,
+            _ = self.terminate.recv() => Wish::End,
+            _ = self.reload.recv() => Wish::Reload,
+        }
+    }
+}

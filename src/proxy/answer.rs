@@ -1,0 +1,85 @@
+//! Ringway's own answers: what it says when it has nothing to relay.
+
+use super::failure::{Cause, Failure, Side, Stage};
+use super::http::{Connection, Next};
+use super::plan::Plan;
+use super::tally::Tally;
+use super::verdict::{Progress, Verdict, verdict};
+use crate::http1::{Reply, Version, write_reply};
+use crate::runtime::{Batch, Runtime, Stream};
+
+/// When a client that met the limit of connections should try again.
+const RETRY_AFTER_S: u32 = 1;
+
+/// Carries out the verdict on a failure after which no attempt follows: an answer, or a cut. `plan` is absent when the
+/// request was not understood, and then the connection cannot go on.
+pub(super) async fn settle<R: Runtime>(
+    connection: &Connection<R>,
+    tally: &Tally,
+    failure: Failure,
+    plan: Option<&Plan<'_>>,
+) -> Next {
+    tally.fail(failure);
+    let progress = Progress { attempt: tally.attempt(), answered: tally.answered.get(), another_left: false };
+    let Verdict::Answer(status) = verdict(failure, progress) else { return Next::Cut };
+    let reply = Reply {
+        status,
+        text: &explain(connection, failure, plan),
+        client: plan.map_or(Version::Http11, |plan| plan.version),
+        keeps_client: plan.is_some_and(Plan::can_go_on) && !connection.runtime().is_draining(),
+        is_head: plan.is_some_and(|plan| plan.is_head),
+        retry_after_s: (status == 503).then_some(RETRY_AFTER_S),
+        add_slash: None,
+    };
+    let mut batch = Batch::new(connection.runtime().pool());
+    write_reply(&mut batch, &reply);
+    give(connection, tally, (status, batch), reply.keeps_client).await
+}
+
+/// Answers a connection that has no request that could be understood, and leaves a record of it.
+pub(super) async fn refuse<R: Runtime>(connection: &Connection<R>, failure: Failure) -> Next {
+    let tally = Tally::default();
+    let begun = connection.runtime().clock();
+    let next = settle(connection, &tally, failure, None).await;
+    tally.record(connection, None, begun);
+    next
+}
+
+/// Sends an answer that is written already.
+pub(super) async fn give<R: Runtime>(
+    connection: &Connection<R>,
+    tally: &Tally,
+    (status, answer): (u16, Batch),
+    keeps_client: bool,
+) -> Next {
+    tally.answered.set(true);
+    tally.status.set(Some(status));
+    let by = connection.runtime().now() + connection.listener().timeouts.body;
+    match connection.client.send(answer, by).await {
+        Ok(()) if keeps_client => Next::KeepAlive,
+        Ok(()) => Next::Close,
+        Err(error) => {
+            tally.fail(Failure::client(Stage::ResponseHead, Cause::from(&error)));
+            Next::Cut
+        }
+    }
+}
+
+/// A sentence for people and the failure's label for the log.
+fn explain<R: Runtime>(connection: &Connection<R>, failure: Failure, plan: Option<&Plan<'_>>) -> String {
+    let upstream = plan.map_or("", |plan| &connection.worker.shared.upstream(plan.route.upstream).name);
+    let what = match (failure.side, failure.stage, failure.cause) {
+        (Side::Backend, Stage::Connect, _) => {
+            format!("No backend of upstream \"{upstream}\" can be reached.")
+        }
+        (Side::Backend, _, Cause::TimedOut) => {
+            format!("A backend of upstream \"{upstream}\" took too long to answer.")
+        }
+        (Side::Backend, ..) => format!("A backend of upstream \"{upstream}\" gave no valid answer."),
+        (Side::Proxy, _, Cause::NoRoute) => "No route leads from this host and path.".to_owned(),
+        (Side::Proxy, ..) => "The proxy is at the limit of its connections.".to_owned(),
+        (Side::Client, _, Cause::TimedOut) => "The request took too long to arrive.".to_owned(),
+        (Side::Client, ..) => "The request breaks a rule of HTTP/1.1 or a limit of this proxy.".to_owned(),
+    };
+    format!("{what} ({failure})")
+}

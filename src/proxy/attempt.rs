@@ -1,0 +1,192 @@
+//! One attempt to have a request answered: a connection to a backend, and both directions of the exchange over it.
+
+use std::cell::Cell;
+use std::time::{Duration, Instant};
+
+use super::exchange::{Course, Exchange, Request};
+use super::failure::{Cause, Failure, Stage};
+use super::http::Next;
+use super::relay::{Broken, Direction};
+use super::{plan, response};
+use crate::config::Timeouts;
+use crate::runtime::{Batch, Runtime, Stream, join};
+use crate::upstream::Backend;
+
+/// Longer than any request takes to be sent; each step of the sending has its own deadline.
+const WHILE_SENDING: Duration = Duration::from_secs(24 * 3600);
+/// How long a client that was answered early may still send.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// An attempt that has a connection.
+pub(super) struct Attempt<'a, R: Runtime> {
+    pub(super) exchange: &'a Exchange<'a, R>,
+    pub(super) backend: &'a Backend,
+    pub(super) stream: R::Stream,
+    /// A 100 that the client asked for has gone to it.
+    pub(super) is_continued: Cell<bool>,
+    /// The whole request has gone to the backend.
+    pub(super) is_sent: Cell<bool>,
+    /// The client has its response, whole.
+    is_answered: Cell<bool>,
+    /// Why the request's body did not get to its end.
+    upload_failure: Cell<Option<Failure>>,
+}
+
+/// Connects to the backend of the course (or takes an idle connection), sends the request, relays the response.
+///
+/// # Errors
+/// What went wrong before anything of a response went to the client; the verdict on it is the caller's. A failure
+/// while the request's body is being sent is settled here, as it cannot be sent again.
+pub(super) async fn run<'a, R: Runtime>(
+    exchange: &'a Exchange<'a, R>,
+    course: &Course,
+    request: &mut Request,
+) -> Result<Next, Failure> {
+    let backend = exchange.upstream.backend(course.backend);
+    let _in_flight = backend.begin();
+    exchange.tally.begin_attempt(exchange.plan.route.upstream, course.backend);
+    let head = request.head.take().unwrap_or_else(|| plan::write_again(exchange, backend));
+    let stream = open(exchange, course).await?;
+    let attempt = Attempt {
+        exchange,
+        backend,
+        stream,
+        is_continued: Cell::new(false),
+        is_sent: Cell::new(false),
+        is_answered: Cell::new(false),
+        upload_failure: Cell::new(None),
+    };
+    attempt.send_opening(head, request).await?;
+    let next = if request.body.is_done() {
+        response::relay(&attempt).await?
+    } else {
+        let ((), next) = join(attempt.upload(request), attempt.answer_early()).await;
+        next
+    };
+    attempt.release(course);
+    Ok(next)
+}
+
+/// An idle connection, if one is fit and the course allows it; else a new one.
+async fn open<R: Runtime>(exchange: &Exchange<'_, R>, course: &Course) -> Result<R::Stream, Failure> {
+    let (connection, plan) = (exchange.connection, exchange.plan);
+    let (worker, runtime) = (&connection.worker, connection.runtime());
+    let place = worker.shared.place(plan.route.upstream, course.backend);
+    if !course.needs_fresh {
+        let idle = worker.idle.borrow_mut().take(place, runtime.now(), R::Stream::is_idle);
+        if let Some(stream) = idle {
+            exchange.tally.note(|attempt| attempt.reused = true);
+            return Ok(stream);
+        }
+    }
+    let address = exchange.upstream.backend(course.backend).address;
+    let stream = runtime.connect(address, runtime.now() + plan.route.timeouts.connect).await;
+    let stream = stream.map_err(|error| Failure::backend(Stage::Connect, Cause::from(&error)))?;
+    exchange.upstream.restore(course.backend);
+    Ok(stream)
+}
+
+impl<R: Runtime> Attempt<'_, R> {
+    pub(super) fn runtime(&self) -> &R {
+        self.exchange.connection.runtime()
+    }
+
+    pub(super) fn client(&self) -> &R::Stream {
+        &self.exchange.connection.client
+    }
+
+    pub(super) fn timeouts(&self) -> &Timeouts {
+        &self.exchange.plan.route.timeouts
+    }
+
+    /// When the response's head has to be there: counted from the end of the request.
+    pub(super) fn response_deadline(&self) -> Instant {
+        let patience = if self.is_sent.get() { self.timeouts().first_byte } else { WHILE_SENDING };
+        self.runtime().now() + patience
+    }
+
+    /// Sends the head and the bytes of the body that came with it.
+    async fn send_opening(&self, mut head: Batch, request: &mut Request) -> Result<(), Failure> {
+        let tally = self.exchange.tally;
+        let opening = std::mem::replace(&mut request.opening, Batch::new(self.runtime().pool()));
+        let of_body = opening.len() as u64;
+        head.append(opening);
+        tally.note(|attempt| attempt.request_sent = true);
+        let sent = self.stream.send(head, self.runtime().now() + self.timeouts().body).await;
+        sent.map_err(|error| Failure::backend(Stage::RequestHead, Cause::from(&error)))?;
+        tally.request_body.set(of_body);
+        self.is_sent.set(request.body.is_done());
+        Ok(())
+    }
+
+    /// Relays the rest of the request's body, and then lets the clock of the response run.
+    async fn upload(&self, request: &mut Request) {
+        self.exchange.tally.note(|attempt| attempt.body_consumed = true);
+        let direction = Direction {
+            runtime: self.runtime(),
+            from: self.client(),
+            to: &self.stream,
+            idle: self.timeouts().body,
+            moved: &self.exchange.tally.request_body,
+            begun: &Cell::new(true),
+        };
+        match direction.relay(&mut request.body, Batch::new(self.runtime().pool()), false).await {
+            Ok(()) => self.is_sent.set(true),
+            Err(broken) => self.upload_failed(broken),
+        }
+        if self.is_answered.get() {
+            // The client was answered before it had sent all: let it read that in peace.
+            let by = self.runtime().now() + LINGER;
+            while !self.is_sent.get() && matches!(self.client().recv(by).await, Ok(Some(_))) {}
+        } else {
+            self.stream.recv_by(self.response_deadline());
+        }
+    }
+
+    fn upload_failed(&self, broken: Broken) {
+        match broken {
+            Broken::From(cause) if !self.is_answered.get() => {
+                self.upload_failure.set(Some(Failure::client(Stage::RequestBody, cause)));
+                self.stream.abort();
+            }
+            // The backend may have answered before it had read all: the response decides, within its time.
+            Broken::From(_) | Broken::To(_) => {
+                self.stream.recv_by(self.runtime().now() + self.timeouts().first_byte);
+            }
+        }
+    }
+
+    /// Relays the response while the request is still being sent; what fails is answered here.
+    async fn answer_early(&self) -> Next {
+        let next = match response::relay(self).await {
+            Ok(next) => next,
+            Err(failure) => self.exchange.settle(self.upload_failure.get().unwrap_or(failure)).await,
+        };
+        if self.is_sent.get() {
+            return next;
+        }
+        self.is_answered.set(true);
+        self.stream.abort();
+        if next == Next::Cut {
+            self.client().abort();
+            return Next::Cut;
+        }
+        // Nothing more to say; a failure to say so shows when the rest is read.
+        let _ = self.client().shutdown_send().await;
+        self.client().recv_by(self.runtime().now() + LINGER);
+        Next::Close
+    }
+
+    /// Keeps the connection for the next exchange if it is fit, and closes it otherwise.
+    fn release(self, course: &Course) {
+        let exchange = self.exchange;
+        let worker = &exchange.connection.worker;
+        if !exchange.tally.can_reuse.get() || !self.is_sent.get() || !self.stream.is_idle() {
+            return;
+        }
+        let place = worker.shared.place(exchange.plan.route.upstream, course.backend);
+        let timeout = exchange.upstream.backend_idle;
+        let beyond = worker.idle.borrow_mut().put(place, self.stream, worker.runtime.now(), timeout);
+        drop(beyond);
+    }
+}

@@ -1,0 +1,134 @@
+//! One exchange: a request that was read, the attempts to have it answered, and the record that is left of it.
+
+use std::time::Instant;
+
+use super::answer;
+use super::attempt;
+use super::body::Body;
+use super::failure::{Cause, Failure, Stage};
+use super::head::Head;
+use super::http::{Connection, Next};
+use super::plan::{self, Plan, Planned};
+use super::tally::Tally;
+use super::verdict::{Progress, Verdict, verdict};
+use crate::balance::BackendId;
+use crate::runtime::{Batch, Runtime, Stream};
+use crate::upstream::{Tried, Upstream};
+
+/// An exchange that runs.
+pub(super) struct Exchange<'a, R: Runtime> {
+    pub(super) connection: &'a Connection<R>,
+    pub(super) head: &'a Head,
+    pub(super) plan: &'a Plan<'a>,
+    pub(super) upstream: &'a Upstream,
+    pub(super) tally: &'a Tally,
+}
+
+/// The request as far as it was taken from the client and not sent yet.
+pub(super) struct Request {
+    /// The head for the backend that is tried; absent when it was sent once.
+    pub(super) head: Option<Batch>,
+    /// Where the body stands.
+    pub(super) body: Body,
+    /// Bytes of the body that came with the head.
+    pub(super) opening: Batch,
+}
+
+/// Which backend is tried, and what was tried before.
+pub(super) struct Course {
+    pub(super) backend: BackendId,
+    /// Not over a connection that was used before.
+    pub(super) needs_fresh: bool,
+    tried: Tried,
+    /// No other backend is tried after this moment.
+    by: Instant,
+}
+
+/// Carries out the request whose head was read at `begun`, and says what becomes of the client's connection.
+pub(super) async fn run<R: Runtime>(connection: &Connection<R>, head: Head, begun: Instant) -> Next {
+    let tally = Tally::default();
+    let next = match plan::plan(connection, &head) {
+        Ok(Planned::Forward { plan, backend, head: written }) => {
+            tally.note(|attempt| attempt.idempotent = plan.is_idempotent);
+            let upstream = connection.worker.shared.upstream(plan.route.upstream);
+            let exchange = Exchange { connection, head: &head, plan: &plan, upstream, tally: &tally };
+            exchange.forward(backend, written).await
+        }
+        Ok(Planned::Redirect { answer, keeps_client }) => {
+            answer::give(connection, &tally, (308, answer), keeps_client).await
+        }
+        Err(failure) => answer::settle(connection, &tally, failure, None).await,
+    };
+    tally.record(connection, Some(&head), begun);
+    next
+}
+
+impl<R: Runtime> Exchange<'_, R> {
+    /// Tries backends until one has answered or the verdict is that none will.
+    async fn forward(&self, backend: BackendId, head: Batch) -> Next {
+        let mut request = match self.open(head).await {
+            Ok(request) => request,
+            Err(failure) => return self.settle(failure).await,
+        };
+        let by = self.connection.runtime().now() + self.plan.route.timeouts.first_byte;
+        let mut course = Course { backend, needs_fresh: false, tried: Tried::new(), by };
+        loop {
+            match attempt::run(self, &course, &mut request).await {
+                Ok(next) => return next,
+                Err(failure) if self.goes_on(&mut course, failure) => {}
+                Err(failure) => return self.settle(failure).await,
+            }
+        }
+    }
+
+    /// Takes the bytes of the body that are there already.
+    async fn open(&self, head: Batch) -> Result<Request, Failure> {
+        let runtime = self.connection.runtime();
+        let mut body =
+            Body::of_request(self.plan.framing, self.plan.nominated, self.connection.limits().body_size);
+        let mut opening = Batch::new(runtime.pool());
+        if self.head.has_rest && !body.is_done() {
+            let failed = |cause| Failure::client(Stage::RequestBody, cause);
+            let first = self.connection.client.recv(runtime.now()).await;
+            if let Some(buf) = first.map_err(|error| failed(Cause::from(&error)))? {
+                let beyond =
+                    body.take(buf, &mut opening).map_err(|broken| failed(Cause::Violation(broken)))?;
+                self.connection.client.unrecv(beyond);
+                self.tally.note(|attempt| attempt.body_consumed = true);
+            }
+        }
+        Ok(Request { head: Some(head), body, opening })
+    }
+
+    /// Whether another attempt follows, and on which course.
+    fn goes_on(&self, course: &mut Course, failure: Failure) -> bool {
+        let now = self.connection.runtime().now();
+        let another = (failure.stage == Stage::Connect).then(|| self.another(course, now)).flatten();
+        let progress = Progress {
+            attempt: self.tally.attempt(),
+            answered: self.tally.answered.get(),
+            another_left: another.is_some(),
+        };
+        match verdict(failure, progress) {
+            Verdict::TryAnother => course.backend = another.unwrap_or(course.backend),
+            Verdict::SendAgain => {
+                course.needs_fresh = true;
+                self.tally.note(|attempt| attempt.retried = true);
+            }
+            Verdict::Answer(_) | Verdict::Cut => return false,
+        }
+        true
+    }
+
+    /// Leaves the backend that refused a connection alone, and picks one that was not tried yet.
+    fn another(&self, course: &mut Course, now: Instant) -> Option<BackendId> {
+        self.upstream.eject(course.backend, now);
+        course.tried.push(course.backend);
+        if now < course.by { self.upstream.pick_another(&course.tried) } else { None }
+    }
+
+    /// Answers a failure, or cuts, as the verdict says.
+    pub(super) async fn settle(&self, failure: Failure) -> Next {
+        answer::settle(self.connection, self.tally, failure, Some(self.plan)).await
+    }
+}

@@ -1,0 +1,120 @@
+//! A client's connection: request after request, until one of the two has enough.
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::answer;
+use super::exchange;
+use super::failure::{Cause, Failure, Stage};
+use super::head::{self, NoHead};
+use super::shared::ConnectionCount;
+use super::worker::{Guest, Worker};
+use crate::config::{Limits, ListenerConfig};
+use crate::http1::{HeadLimits, HeadScanner};
+use crate::runtime::{Runtime, Stream};
+
+/// How long a connection that is given up is still read, so that the last answer is not lost to a reset.
+const LINGER: Duration = Duration::from_secs(2);
+/// Connections beyond the limit that are told so; more are closed without a word.
+const TOLD: usize = 64;
+
+/// A client's connection and what belongs to it.
+pub(super) struct Connection<R: Runtime> {
+    pub(super) worker: Rc<Worker<R>>,
+    pub(super) client: R::Stream,
+    pub(super) peer: SocketAddr,
+    listener_index: usize,
+    _guest: Guest<R>,
+    _count: ConnectionCount,
+    /// Open connections of the process, this one included, when it came.
+    rank: usize,
+}
+
+/// What becomes of a client's connection after an exchange.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Next {
+    /// Read the next request.
+    KeepAlive,
+    /// Close it in order; what the client still sends is read for a while.
+    Close,
+    /// End it so that nobody takes half a message for a whole one.
+    Cut,
+}
+
+impl<R: Runtime> Connection<R> {
+    pub(super) fn new(
+        worker: Rc<Worker<R>>,
+        listener_index: usize,
+        client: R::Stream,
+        peer: SocketAddr,
+    ) -> Self {
+        let (count, rank) = worker.shared.count_connection();
+        let guest = Guest::new(Rc::clone(&worker));
+        Self { worker, client, peer, listener_index, _guest: guest, _count: count, rank }
+    }
+
+    pub(super) fn listener(&self) -> &ListenerConfig {
+        &self.worker.shared.config.listeners[self.listener_index]
+    }
+
+    pub(super) fn limits(&self) -> &Limits {
+        &self.worker.shared.config.limits
+    }
+
+    pub(super) fn head_limits(&self) -> HeadLimits {
+        let Limits { head_size, target_size, fields, .. } = *self.limits();
+        HeadLimits { head_size, target_size, fields }
+    }
+
+    pub(super) fn runtime(&self) -> &R {
+        &self.worker.runtime
+    }
+}
+
+/// Serves a client's connection to its end.
+pub(super) async fn serve<R: Runtime>(connection: Connection<R>) {
+    let limit = connection.limits().connections;
+    if connection.rank > limit + TOLD {
+        return;
+    }
+    let mut next = Next::KeepAlive;
+    if connection.rank > limit {
+        next = answer::refuse(&connection, Failure::proxy(Stage::Accept, Cause::Limit)).await;
+    }
+    while next == Next::KeepAlive {
+        next = serve_one(&connection).await;
+    }
+    match next {
+        Next::Cut => connection.client.abort(),
+        _ if connection.client.is_idle() => {}
+        _ => linger(connection.runtime(), &connection.client).await,
+    }
+}
+
+/// Waits for a request and carries it out.
+async fn serve_one<R: Runtime>(connection: &Connection<R>) -> Next {
+    let (runtime, timeouts) = (connection.runtime(), &connection.listener().timeouts);
+    if connection.client.readable(runtime.now() + timeouts.client_idle).await.is_err() {
+        return Next::Close;
+    }
+    let begun = runtime.clock();
+    let scanner = HeadScanner::for_request(&connection.head_limits());
+    match head::read(&connection.client, scanner, runtime.now() + timeouts.head).await {
+        Ok(head) => exchange::run(connection, head, begun).await,
+        Err(NoHead::Nothing) => Next::Close,
+        Err(NoHead::Failed(Cause::Reset, 0)) => Next::Cut,
+        Err(NoHead::Failed(cause, _)) => {
+            answer::refuse(connection, Failure::client(Stage::RequestHead, cause)).await
+        }
+    }
+}
+
+/// Closes the sending side and reads what still comes, for a while: closing a socket with bytes unread sends RST, and
+/// that may overtake the answer (RFC 9112 section 9.6).
+pub(super) async fn linger<R: Runtime>(runtime: &R, client: &R::Stream) {
+    let by = runtime.now() + LINGER;
+    if client.shutdown_send().await.is_ok() {
+        while let Ok(Some(_)) = client.recv(by).await {}
+    }
+}

@@ -1,0 +1,165 @@
+//! Decides about a request without a wait: parse, frame, route, pick, and write the head that goes on.
+
+use super::exchange::Exchange;
+use super::failure::{Cause, Failure, Stage};
+use super::head::Head;
+use super::http::Connection;
+use crate::balance::BackendId;
+use crate::http1::{
+    self, Asked, ForwardRequest, Framing, Nominated, Reply, Request, Slots, Version, Violation, write_reply,
+};
+use crate::route::{Found, Route};
+use crate::runtime::{Batch, Runtime};
+use crate::upstream::Backend;
+
+/// What was decided about a request, as far as it is needed after its head was written.
+pub(super) struct Plan<'a> {
+    pub(super) route: &'a Route,
+    pub(super) framing: Framing,
+    /// The fields that its `Connection` names: no trailer may be one of them.
+    pub(super) nominated: Nominated,
+    pub(super) version: Version,
+    pub(super) is_head: bool,
+    pub(super) is_idempotent: bool,
+    pub(super) wants_keep_alive: bool,
+    pub(super) expects_continue: bool,
+    upgrade: Option<Span>,
+    host: Option<Span>,
+}
+
+/// What happens to a request.
+pub(super) enum Planned<'a> {
+    /// It goes to this backend first, with this head.
+    Forward { plan: Plan<'a>, backend: BackendId, head: Batch },
+    /// The path is a route's without its slash: the client is sent to the path with it.
+    Redirect { answer: Batch, keeps_client: bool },
+}
+
+/// Where some bytes stand in the head of the request.
+#[derive(Clone, Copy)]
+struct Span {
+    start: u32,
+    len: u32,
+}
+
+impl Plan<'_> {
+    /// Whether the client's connection is fit for another request after an answer of our own: nothing of this one is
+    /// left unread.
+    pub(super) fn can_go_on(&self) -> bool {
+        self.wants_keep_alive && !self.framing.has_body()
+    }
+
+    /// What decides the meaning of a response.
+    pub(super) fn asked<'b>(&self, head: &'b [u8]) -> Asked<'b> {
+        Asked { is_head: self.is_head, upgrade: self.upgrade.and_then(|span| span.of(head)) }
+    }
+
+    /// The host that the client asked for.
+    pub(super) fn host<'b>(&self, head: &'b [u8]) -> Option<&'b [u8]> {
+        self.host.and_then(|span| span.of(head))
+    }
+}
+
+/// Reads a request's head, finds its route and its backend, and writes the head for that.
+///
+/// # Errors
+/// The rule that the request breaks, or that there is no route.
+pub(super) fn plan<'a, R: Runtime>(
+    connection: &'a Connection<R>,
+    head: &Head,
+) -> Result<Planned<'a>, Failure> {
+    let mut slots = Slots::new();
+    let request = http1::parse_request(head, &connection.head_limits(), &mut slots).map_err(violated)?;
+    request.framing.check_size(connection.limits().body_size).map_err(violated)?;
+    let host = request.host.map_or(b"".as_slice(), |host| host.name());
+    let route = match connection.listener().routes.find(host, request.target.path.normalised()) {
+        Found::Route(route) => route,
+        Found::AddSlash => return Ok(redirect(connection, &request)),
+        Found::Nothing => return Err(Failure::proxy(Stage::Route, Cause::NoRoute)),
+    };
+    let upstream = connection.worker.shared.upstream(route.upstream);
+    let backend = upstream.pick(connection.runtime().now());
+    let plan = Plan {
+        route,
+        framing: request.framing,
+        nominated: request.fields.nominated(),
+        version: request.version,
+        is_head: request.is_head(),
+        is_idempotent: request.is_idempotent(),
+        wants_keep_alive: request.wants_keep_alive,
+        expects_continue: request.expects_continue,
+        upgrade: request.upgrade.map(|upgrade| Span::new(head, upgrade)),
+        host: request.host.map(|host| Span::new(head, host.as_bytes())),
+    };
+    let head = write(connection, &request, route, upstream.backend(backend));
+    Ok(Planned::Forward { plan, backend, head })
+}
+
+/// Writes the request's head once more, for another attempt.
+pub(super) fn write_again<R: Runtime>(exchange: &Exchange<'_, R>, backend: &Backend) -> Batch {
+    let (connection, mut slots) = (exchange.connection, Slots::new());
+    match http1::parse_request(exchange.head, &connection.head_limits(), &mut slots) {
+        Ok(request) => write(connection, &request, exchange.plan.route, backend),
+        Err(violation) => unreachable!("a head that was understood once is not {violation} now"),
+    }
+}
+
+fn write<R: Runtime>(
+    connection: &Connection<R>,
+    request: &Request<'_>,
+    route: &Route,
+    backend: &Backend,
+) -> Batch {
+    let mut batch = Batch::new(connection.runtime().pool());
+    let path = &request.target.path;
+    http1::write_request(
+        &mut batch,
+        request,
+        &ForwardRequest {
+            path: if route.strip_prefix {
+                path.without_prefix(route.path.as_bytes())
+            } else {
+                path.forwarded()
+            },
+            client: connection.peer.ip(),
+            proto: "http",
+            authority: backend.name.as_bytes(),
+            is_client_trusted: false,
+            closes_backend: false,
+        },
+    );
+    batch
+}
+
+/// 308, with the path and the query that the client should have asked for.
+fn redirect<'a, R: Runtime>(connection: &Connection<R>, request: &Request<'_>) -> Planned<'a> {
+    let keeps_client = request.wants_keep_alive && !request.framing.has_body();
+    let mut answer = Batch::new(connection.runtime().pool());
+    let reply = Reply {
+        status: 308,
+        text: "The path ends with a slash.",
+        client: request.version,
+        keeps_client,
+        is_head: request.is_head(),
+        retry_after_s: None,
+        add_slash: Some(&request.target),
+    };
+    write_reply(&mut answer, &reply);
+    Planned::Redirect { answer, keeps_client }
+}
+
+fn violated(violation: Violation) -> Failure {
+    Failure::client(Stage::RequestHead, Cause::Violation(violation))
+}
+
+impl Span {
+    /// Where `piece`, a part of `head`, stands in it.
+    fn new(head: &[u8], piece: &[u8]) -> Self {
+        let start = piece.as_ptr().addr() - head.as_ptr().addr();
+        Self { start: start as u32, len: piece.len() as u32 }
+    }
+
+    fn of(self, head: &[u8]) -> Option<&[u8]> {
+        head.get(self.start as usize..)?.get(..self.len as usize)
+    }
+}

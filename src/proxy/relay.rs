@@ -1,0 +1,104 @@
+//! Moves one body from one side to the other, bounded by its framing, behind whatever head goes before it.
+
+use std::cell::Cell;
+use std::time::Duration;
+
+use super::body::Body;
+use super::failure::Cause;
+use crate::runtime::{Batch, RelayEnd, Runtime, Stream};
+
+/// From so many bytes on, the runtime is left to move them in its own way.
+const BULK: u64 = 64 * 1024;
+
+/// One direction of an exchange.
+pub(super) struct Direction<'a, R: Runtime> {
+    pub(super) runtime: &'a R,
+    pub(super) from: &'a R::Stream,
+    pub(super) to: &'a R::Stream,
+    /// Bounds the time between two moves of bytes.
+    pub(super) idle: Duration,
+    /// Bytes of the body that have gone to the other side.
+    pub(super) moved: &'a Cell<u64>,
+    /// Whether anything at all has gone to the other side.
+    pub(super) begun: &'a Cell<bool>,
+}
+
+/// Why a body did not get to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Broken {
+    /// The side that it came from failed.
+    From(Cause),
+    /// The side that it went to failed.
+    To(Cause),
+}
+
+impl<R: Runtime> Direction<'_, R> {
+    /// Sends `batch` (a head, or nothing) and then the body, to its end. With `has_rest` the first bytes of the body
+    /// are there already, and leave together with the head.
+    ///
+    /// # Errors
+    /// The side that failed; a body that ends before its framing says is a failure of the side that it came from.
+    pub(super) async fn relay(
+        &self,
+        body: &mut Body,
+        mut batch: Batch,
+        mut has_rest: bool,
+    ) -> Result<(), Broken> {
+        let pool = self.runtime.pool();
+        let head_len = batch.len() as u64;
+        loop {
+            if !has_rest || body.is_done() {
+                self.send(std::mem::replace(&mut batch, Batch::new(pool)), head_len).await?;
+            }
+            if body.is_done() {
+                return Ok(());
+            }
+            match body.bulk() {
+                Some(limit) if limit > BULK && batch.is_empty() => self.relay_bulk(body, limit).await?,
+                _ => self.take(body, &mut batch).await?,
+            }
+            has_rest = false;
+        }
+    }
+
+    /// Takes the next bytes of the body into the batch; what lies beyond its end stays unread.
+    async fn take(&self, body: &mut Body, batch: &mut Batch) -> Result<(), Broken> {
+        let by = self.runtime.now() + self.idle;
+        match self.from.recv(by).await {
+            Ok(Some(buf)) => {
+                let beyond =
+                    body.take(buf, batch).map_err(|violation| Broken::From(Cause::Violation(violation)))?;
+                self.from.unrecv(beyond);
+                Ok(())
+            }
+            Ok(None) => body.end().map_err(|_| Broken::From(Cause::Closed)),
+            Err(error) => Err(Broken::From(Cause::from(&error))),
+        }
+    }
+
+    async fn relay_bulk(&self, body: &mut Body, limit: u64) -> Result<(), Broken> {
+        self.begun.set(true);
+        let relayed = self.from.relay_to(self.to, limit, self.idle).await;
+        self.moved.set(self.moved.get() + relayed.bytes);
+        body.relayed(relayed.bytes);
+        match relayed.end {
+            RelayEnd::Limit => Ok(()),
+            RelayEnd::Eof => body.end().map_err(|_| Broken::From(Cause::Closed)),
+            RelayEnd::RecvFailed(error) => Err(Broken::From(Cause::from(&error))),
+            RelayEnd::SendFailed(error) => Err(Broken::To(Cause::from(&error))),
+        }
+    }
+
+    async fn send(&self, batch: Batch, head_len: u64) -> Result<(), Broken> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let len = batch.len() as u64;
+        let by = self.runtime.now() + self.idle;
+        let is_first = !self.begun.replace(true);
+        self.to.send(batch, by).await.map_err(|error| Broken::To(Cause::from(&error)))?;
+        let of_body = if is_first { len.saturating_sub(head_len) } else { len };
+        self.moved.set(self.moved.get() + of_body);
+        Ok(())
+    }
+}

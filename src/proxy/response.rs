@@ -1,0 +1,98 @@
+//! The backend's side of an exchange: interim responses, the final head, its body, or a tunnel.
+
+use std::time::Duration;
+
+use super::attempt::Attempt;
+use super::body::Body;
+use super::failure::{Cause, Failure, Stage};
+use super::head::{self, NoHead};
+use super::http::Next;
+use super::reading::{self, Reading};
+use super::relay::{Broken, Direction};
+use super::tunnel;
+use crate::http1::{HeadScanner, Violation};
+use crate::runtime::{Batch, Runtime, Stream};
+
+/// Interim responses that are passed on in one exchange.
+const INTERIM_LIMIT: usize = 16;
+/// How long each direction of a tunnel may be silent.
+const TUNNEL_IDLE: Duration = Duration::from_secs(3600);
+
+/// Reads the response and relays it to the client.
+///
+/// # Errors
+/// What went wrong, with [`super::tally::Tally::answered`] telling whether the client has seen anything of it.
+pub(super) async fn relay<R: Runtime>(attempt: &Attempt<'_, R>) -> Result<Next, Failure> {
+    for _ in 0..INTERIM_LIMIT {
+        let head = read_head(attempt).await?;
+        match reading::read(attempt, &head).map_err(violated)? {
+            Reading::Interim(batch) => pass_on(attempt, batch).await?,
+            Reading::Switching(batch) => {
+                pass_on(attempt, batch).await?;
+                return open_tunnel(attempt).await;
+            }
+            Reading::Final { head: batch, body, keeps_client } => {
+                relay_final(attempt, batch, body, head.has_rest).await?;
+                return Ok(if keeps_client { Next::KeepAlive } else { Next::Close });
+            }
+        }
+    }
+    Err(Failure::backend(Stage::ResponseHead, Cause::Limit))
+}
+
+fn violated(violation: Violation) -> Failure {
+    Failure::backend(Stage::ResponseHead, Cause::Violation(violation))
+}
+
+async fn read_head<R: Runtime>(attempt: &Attempt<'_, R>) -> Result<head::Head, Failure> {
+    let scanner = HeadScanner::for_response(&attempt.exchange.connection.head_limits());
+    let read = head::read(&attempt.stream, scanner, attempt.response_deadline()).await;
+    let (cause, begun) = match read {
+        Ok(head) => {
+            attempt.exchange.tally.note(|attempt| attempt.response_begun = true);
+            return Ok(head);
+        }
+        Err(NoHead::Nothing) => (Cause::Closed, false),
+        Err(NoHead::Failed(cause, count)) => (cause, count > 0),
+    };
+    attempt.exchange.tally.note(|attempt| attempt.response_begun |= begun);
+    Err(Failure::backend(Stage::ResponseHead, cause))
+}
+
+/// Sends an interim response, or the head of the tunnel.
+async fn pass_on<R: Runtime>(attempt: &Attempt<'_, R>, batch: Batch) -> Result<(), Failure> {
+    if batch.is_empty() {
+        return Ok(());
+    }
+    let sent = attempt.client().send(batch, attempt.runtime().now() + attempt.timeouts().body).await;
+    sent.map_err(|error| Failure::client(Stage::ResponseHead, Cause::from(&error)))
+}
+
+async fn relay_final<R: Runtime>(
+    attempt: &Attempt<'_, R>,
+    head: Batch,
+    mut body: Body,
+    has_rest: bool,
+) -> Result<(), Failure> {
+    let tally = attempt.exchange.tally;
+    let direction = Direction {
+        runtime: attempt.runtime(),
+        from: &attempt.stream,
+        to: attempt.client(),
+        idle: attempt.timeouts().body,
+        moved: &tally.response_body,
+        begun: &tally.answered,
+    };
+    direction.relay(&mut body, head, has_rest).await.map_err(|broken| match broken {
+        Broken::From(cause) => Failure::backend(Stage::ResponseBody, cause),
+        Broken::To(cause) => Failure::client(Stage::ResponseBody, cause),
+    })
+}
+
+async fn open_tunnel<R: Runtime>(attempt: &Attempt<'_, R>) -> Result<Next, Failure> {
+    let tally = attempt.exchange.tally;
+    tally.answered.set(true);
+    let moved = [&tally.request_body, &tally.response_body];
+    tunnel::run::<R>(attempt.client(), &attempt.stream, TUNNEL_IDLE, moved).await?;
+    Ok(Next::Close)
+}

@@ -1,0 +1,105 @@
+//! What has happened in an exchange so far: counted where it happens, read by the verdict and the record.
+
+use std::cell::Cell;
+use std::time::Instant;
+
+use super::failure::Failure;
+use super::head::Head;
+use super::http::Connection;
+use crate::balance::BackendId;
+use crate::config::UpstreamId;
+use crate::runtime::Runtime;
+use crate::telemetry::Record;
+use crate::telemetry::record::{Moments, Traffic};
+use crate::upstream::retry::AttemptState;
+
+/// The counts of one exchange, shared by its two directions.
+#[derive(Default)]
+pub(super) struct Tally {
+    /// The status that the client was sent.
+    pub(super) status: Cell<Option<u16>>,
+    /// A final response, or our own answer, has begun to go to the client.
+    pub(super) answered: Cell<bool>,
+    /// Bytes of the request's body that the kernel took for the backend.
+    pub(super) request_body: Cell<u64>,
+    /// Bytes of the response's body that the kernel took for the client.
+    pub(super) response_body: Cell<u64>,
+    /// The backend's connection may carry another exchange, as far as the response says.
+    pub(super) can_reuse: Cell<bool>,
+    /// What the record will say went wrong: the first failure.
+    failure: Cell<Option<Failure>>,
+    backend: Cell<Option<(UpstreamId, BackendId)>>,
+    attempts: Cell<u32>,
+    attempt: Cell<AttemptState>,
+}
+
+impl Tally {
+    /// The attempt that runs, for the retry rule.
+    pub(super) fn attempt(&self) -> AttemptState {
+        self.attempt.get()
+    }
+
+    /// Notes something about the attempt that runs.
+    pub(super) fn note(&self, change: impl FnOnce(&mut AttemptState)) {
+        let mut attempt = self.attempt.get();
+        change(&mut attempt);
+        self.attempt.set(attempt);
+    }
+
+    /// A backend is tried.
+    pub(super) fn begin_attempt(&self, upstream: UpstreamId, backend: BackendId) {
+        self.backend.set(Some((upstream, backend)));
+        self.attempts.set(self.attempts.get() + 1);
+        self.note(|attempt| {
+            (attempt.reused, attempt.request_sent, attempt.response_begun) = (false, false, false)
+        });
+    }
+
+    /// The first failure is the one that the record names.
+    pub(super) fn fail(&self, failure: Failure) {
+        self.failure.set(self.failure.get().or(Some(failure)));
+    }
+
+    /// The exchange is over: hands its one record on.
+    pub(super) fn record<R: Runtime>(&self, connection: &Connection<R>, head: Option<&Head>, begun: Instant) {
+        let failure = self.failure.get();
+        let attempt = self.attempt.get();
+        let shared = &connection.worker.shared;
+        connection.worker.log.borrow_mut().write(&Record {
+            moments: Moments { begun, done: connection.runtime().clock() },
+            client: connection.peer,
+            listener: &connection.listener().name,
+            request: head.map_or(b"", |head| request_words(head)),
+            backend: self
+                .backend
+                .get()
+                .map(|(upstream, backend)| shared.upstream(upstream).backend(backend).name.as_str()),
+            traffic: Traffic {
+                request_body: self.request_body.get(),
+                response_body: self.response_body.get(),
+                attempts: self.attempts.get(),
+                reused: attempt.reused,
+            },
+            status: self.status.get(),
+            failure: failure.as_ref().map(|failure| failure as &dyn std::fmt::Display),
+        });
+    }
+}
+
+/// Method and target: the first line without the version.
+fn request_words(head: &[u8]) -> &[u8] {
+    let line = head.split(|byte| *byte == b'\r').next().unwrap_or_default();
+    let end = memchr::memrchr(b' ', line).unwrap_or(line.len());
+    &line[..end]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_names_method_and_target() {
+        assert_eq!(request_words(b"GET /a?b HTTP/1.1\r\nHost: c\r\n\r\n"), b"GET /a?b");
+        assert_eq!(request_words(b""), b"");
+    }
+}

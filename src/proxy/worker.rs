@@ -1,0 +1,105 @@
+//! One worker: accepts on every listener, keeps the idle backend connections, and ends after a drain.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::Shared;
+use super::http;
+use crate::runtime::{Listener, Runtime, Stream};
+use crate::telemetry::LogWriter;
+use crate::upstream::idle::IdlePool;
+
+/// How often idle backend connections are looked through.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
+/// How long accepting rests after the kernel refused it, as it does when descriptors have run out.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How often a draining worker looks whether its connections have ended.
+const DRAIN_INTERVAL: Duration = Duration::from_millis(10);
+
+/// What the connections of one worker have in common.
+pub(super) struct Worker<R: Runtime> {
+    pub(super) runtime: R,
+    pub(super) shared: Arc<Shared>,
+    pub(super) idle: RefCell<IdlePool<R::Stream>>,
+    pub(super) log: RefCell<LogWriter>,
+    connections: Cell<usize>,
+}
+
+/// Runs one worker: serves `listeners` (one for each of the configuration, in its order) until the runtime drains, and
+/// then until its connections have ended or the drain's timeout has passed.
+pub async fn serve<R: Runtime>(runtime: R, listeners: Vec<R::Listener>, shared: Arc<Shared>) {
+    let idle = IdlePool::new(shared.places(), shared.config.limits.connections);
+    let log = RefCell::new(shared.log.writer());
+    let worker =
+        Rc::new(Worker { runtime, shared, idle: RefCell::new(idle), log, connections: Cell::new(0) });
+    worker.runtime.spawn(sweep(Rc::clone(&worker)));
+    let mut listeners = listeners.into_iter().enumerate();
+    let Some((_, first)) = listeners.next() else { return };
+    for (index, listener) in listeners {
+        worker.runtime.spawn(accept(Rc::clone(&worker), index, listener));
+    }
+    accept(Rc::clone(&worker), 0, first).await;
+    let by = worker.runtime.now() + worker.shared.config.drain_timeout;
+    while worker.connections.get() > 0 && worker.runtime.now() < by {
+        worker.runtime.sleep(worker.runtime.now() + DRAIN_INTERVAL).await;
+    }
+}
+
+async fn accept<R: Runtime>(worker: Rc<Worker<R>>, listener_index: usize, listener: R::Listener) {
+    let mut complaint = Complaint::default();
+    loop {
+        match listener.accept().await {
+            Ok(Some((client, peer))) => {
+                let connection = http::Connection::new(Rc::clone(&worker), listener_index, client, peer);
+                worker.runtime.spawn(http::serve(connection));
+            }
+            Ok(None) => return,
+            Err(error) => {
+                complaint.make(worker.runtime.now(), &error);
+                worker.runtime.sleep(worker.runtime.now() + ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Closes backend connections that have been idle for too long or were closed by the backend.
+async fn sweep<R: Runtime>(worker: Rc<Worker<R>>) {
+    loop {
+        let now = worker.runtime.now();
+        worker.idle.borrow_mut().sweep(now, R::Stream::is_idle);
+        worker.runtime.sleep(now + SWEEP_INTERVAL).await;
+    }
+}
+
+/// A client connection of this worker, counted until it is dropped.
+pub(super) struct Guest<R: Runtime>(Rc<Worker<R>>);
+
+impl<R: Runtime> Guest<R> {
+    pub(super) fn new(worker: Rc<Worker<R>>) -> Self {
+        worker.connections.set(worker.connections.get() + 1);
+        Self(worker)
+    }
+}
+
+impl<R: Runtime> Drop for Guest<R> {
+    fn drop(&mut self) {
+        self.0.connections.set(self.0.connections.get() - 1);
+    }
+}
+
+/// Tells the operator that connections cannot be accepted, once a second at the most.
+#[derive(Default)]
+struct Complaint {
+    silent_until: Option<Instant>,
+}
+
+impl Complaint {
+    fn make(&mut self, now: Instant, error: &std::io::Error) {
+        if self.silent_until.is_none_or(|until| until <= now) {
+            self.silent_until = Some(now + Duration::from_secs(1));
+            eprintln!("ringway: a connection could not be accepted: {error}");
+        }
+    }
+}

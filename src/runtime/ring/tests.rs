@@ -1,0 +1,146 @@
+//! Tests that need more than the seam shows: a tiny pool, what is armed, and what the self-tests say.
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::rc::Rc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use socket2::{Domain, Socket, Type};
+
+use super::*;
+use crate::runtime::{Batch, DrainSignal, Listener, Stream, join};
+
+const LIMIT: Duration = Duration::from_secs(20);
+
+fn listening() -> (Socket, SocketAddr) {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
+    socket.listen(1024).unwrap();
+    let address = socket.local_addr().unwrap().as_socket().unwrap();
+    (socket, address)
+}
+
+fn with_pool<Fut>(bufs: usize, test: impl Fn(Ring, RingListener, SocketAddr) -> Fut)
+where
+    Fut: Future<Output = ()> + 'static,
+{
+    let (socket, address) = listening();
+    let options = Options { worker: 0, connections: 10, drain: DrainSignal::new().unwrap() };
+    let pool = Pool::new(bufs);
+    Ring::run_with(&options, pool.clone(), vec![socket], |ring, mut listeners| {
+        test(ring, listeners.remove(0), address)
+    })
+    .unwrap();
+    assert_eq!(pool.out(), 0, "bufs are left over");
+}
+
+async fn echo(ring: Ring, stream: RingStream) {
+    while let Some(buf) = stream.recv(ring.now() + LIMIT).await.unwrap() {
+        stream.send(Batch::from(buf), ring.now() + LIMIT).await.unwrap();
+    }
+}
+
+/// Sends a lot and wants it back.
+fn converse(address: SocketAddr, bytes: usize) {
+    let mut near = TcpStream::connect(address).unwrap();
+    near.set_read_timeout(Some(LIMIT)).unwrap();
+    let mut writer = near.try_clone().unwrap();
+    let writer = thread::spawn(move || {
+        writer.write_all(&vec![b'x'; bytes]).unwrap();
+        writer.shutdown(std::net::Shutdown::Write).unwrap();
+    });
+    let mut got = Vec::new();
+    near.read_to_end(&mut got).unwrap();
+    assert_eq!(got.len(), bytes);
+    writer.join().unwrap();
+}
+
+#[test]
+fn this_kernel_can_do_what_is_needed() {
+    check().unwrap();
+    assert!(setup::accept_is_multishot());
+    assert!(setup::can_splice());
+}
+
+#[test]
+fn a_refusal_says_what_to_do() {
+    for (error, word) in [(libc::ENOSYS, "seccomp"), (libc::ENOMEM, "ulimit"), (libc::EINVAL, "Linux 6.1")] {
+        let why = Unavailable::from_setup(&io::Error::from_raw_os_error(error)).to_string();
+        assert!(why.contains(word), "{why}");
+    }
+}
+
+#[test]
+fn a_hundred_connections_share_a_pool_of_four_bufs() {
+    for bufs in [1, 2, 4] {
+        with_pool(bufs, |ring, listener, address| async move {
+            let peers: Vec<_> = (0..100).map(|_| thread::spawn(move || converse(address, 50_000))).collect();
+            for _ in 0..100 {
+                let (stream, _) = listener.accept().await.unwrap().unwrap();
+                ring.spawn(echo(ring.clone(), stream));
+            }
+            let end = Instant::now() + LIMIT;
+            while !peers.iter().all(thread::JoinHandle::is_finished) {
+                assert!(ring.pool().out() <= bufs);
+                assert!(Instant::now() < end, "somebody starves");
+                ring.sleep(ring.now() + Duration::from_millis(1)).await;
+            }
+            peers.into_iter().for_each(|peer| peer.join().unwrap());
+        });
+    }
+}
+
+#[test]
+fn with_no_buf_free_a_recv_waits_until_its_deadline_or_until_one_is_back() {
+    with_pool(1, |ring, listener, address| async move {
+        let (near, far) = join(ring.connect(address, ring.now() + LIMIT), listener.accept()).await;
+        let (near, (far, _)) = (near.unwrap(), far.unwrap().unwrap());
+        let soon = || ring.now() + Duration::from_millis(50);
+        let say = |text: &[u8]| {
+            let mut batch = Batch::new(ring.pool());
+            batch.write(text);
+            batch
+        };
+        near.send(say(b"one"), ring.now() + LIMIT).await.unwrap();
+        let held = far.recv(ring.now() + LIMIT).await.unwrap().unwrap();
+        near.send(say(b"two"), ring.now() + LIMIT).await.unwrap();
+        let giving_back = async {
+            ring.sleep(soon()).await;
+            drop(held);
+        };
+        let (got, ()) = join(far.recv(ring.now() + LIMIT), giving_back).await;
+        let held = got.unwrap().unwrap();
+        assert_eq!(*held, *b"two");
+        near.send(say(b"three"), ring.now() + LIMIT).await.unwrap();
+        assert_eq!(far.recv(soon()).await.unwrap_err().kind(), io::ErrorKind::TimedOut);
+    });
+}
+
+#[test]
+fn many_operations_in_one_turn_do_not_need_a_bigger_queue() {
+    with_pool(8192, |ring, listener, address| async move {
+        let done = Rc::new(Cell::new(0));
+        let count = 1500;
+        for _ in 0..count {
+            let (ring, done) = (ring.clone(), done.clone());
+            ring.clone().spawn(async move {
+                let near = ring.connect(address, ring.now() + LIMIT).await.unwrap();
+                let mut batch = Batch::new(ring.pool());
+                batch.write(b"ping");
+                near.send(batch, ring.now() + LIMIT).await.unwrap();
+                assert_eq!(*near.recv(ring.now() + LIMIT).await.unwrap().unwrap(), *b"ping");
+                done.set(done.get() + 1);
+            });
+        }
+        for _ in 0..count {
+            let (stream, _) = listener.accept().await.unwrap().unwrap();
+            ring.spawn(echo(ring.clone(), stream));
+        }
+        let end = Instant::now() + LIMIT;
+        while done.get() < count {
+            assert!(Instant::now() < end);
+            ring.sleep(ring.now() + Duration::from_millis(1)).await;
+        }
+    });
+}

@@ -1,1 +1,0 @@
-//! Memory instead of sockets, virtual time, seeded faults: the runtime of the tests.

@@ -1,0 +1,352 @@
+//! The access log: a line an exchange, through a bounded queue that never blocks a worker unless it is told to.
+
+use std::fmt::Write as _;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::Thread;
+use std::time::{Duration, Instant, SystemTime};
+
+use super::Record;
+use crate::config::{LogFormat, WhenFull};
+
+/// Bytes of log that one worker may have waiting.
+const QUEUE_SIZE: usize = 1 << 20;
+/// How long a worker that must not drop a line waits before it looks for room again.
+const FULL_WAIT: Duration = Duration::from_micros(500);
+
+/// The access log of a process. Cloned freely.
+#[derive(Clone, Debug)]
+pub struct Log(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    format: LogFormat,
+    when_full: WhenFull,
+    target: Target,
+    /// Ties the moments of records to the time of day.
+    anchor: (Instant, SystemTime),
+    dropped: AtomicU64,
+}
+
+#[derive(Debug)]
+enum Target {
+    Off,
+    /// Byte queues to the thread that writes, one a worker.
+    Queue {
+        readers: Mutex<Vec<rtrb::Consumer<u8>>>,
+        reader: Mutex<Option<Thread>>,
+        is_asleep: AtomicBool,
+    },
+    Memory(Mutex<Vec<String>>),
+}
+
+/// One worker's end of the log.
+#[derive(Debug)]
+pub struct LogWriter {
+    log: Log,
+    queue: Option<rtrb::Producer<u8>>,
+    line: String,
+}
+
+impl Log {
+    /// No log.
+    pub fn off() -> Self {
+        Self::new(Target::Off, LogFormat::Text, WhenFull::Drop)
+    }
+
+    /// A log whose lines are kept in memory, for tests: see [`Log::lines`].
+    pub fn memory() -> Self {
+        Self::new(Target::Memory(Mutex::default()), LogFormat::Text, WhenFull::Drop)
+    }
+
+    /// A log whose lines wait for [`Log::drain_into`].
+    pub fn queued(format: LogFormat, when_full: WhenFull) -> Self {
+        let target = Target::Queue {
+            readers: Mutex::default(),
+            reader: Mutex::default(),
+            is_asleep: AtomicBool::new(false),
+        };
+        Self::new(target, format, when_full)
+    }
+
+    fn new(target: Target, format: LogFormat, when_full: WhenFull) -> Self {
+        let anchor = (Instant::now(), SystemTime::now());
+        Self(Arc::new(Inner { format, when_full, target, anchor, dropped: AtomicU64::new(0) }))
+    }
+
+    /// Whether anything is logged at all.
+    pub fn is_on(&self) -> bool {
+        !matches!(self.0.target, Target::Off)
+    }
+
+    /// A writer for one worker.
+    pub fn writer(&self) -> LogWriter {
+        let queue = match &self.0.target {
+            Target::Queue { readers, .. } => {
+                let (writer, reader) = rtrb::RingBuffer::new(QUEUE_SIZE);
+                lock(readers).push(reader);
+                Some(writer)
+            }
+            Target::Off | Target::Memory(_) => None,
+        };
+        LogWriter { log: self.clone(), queue, line: String::new() }
+    }
+
+    /// The lines of a log in memory so far.
+    pub fn lines(&self) -> Vec<String> {
+        match &self.0.target {
+            Target::Memory(lines) => lock(lines).clone(),
+            Target::Off | Target::Queue { .. } => Vec::new(),
+        }
+    }
+
+    /// Lines that found the queue full.
+    pub fn dropped(&self) -> u64 {
+        self.0.dropped.load(Ordering::Relaxed)
+    }
+
+    /// Moves what is waiting behind `out`, whole lines of each worker; false when there was nothing.
+    pub fn drain_into(&self, out: &mut Vec<u8>) -> bool {
+        let Target::Queue { readers, .. } = &self.0.target else { return false };
+        let before = out.len();
+        lock(readers).retain_mut(|reader| {
+            let is_abandoned = reader.is_abandoned();
+            let ready = reader.slots();
+            if let Ok(chunk) = reader.read_chunk(ready) {
+                let (first, second) = chunk.as_slices();
+                out.extend_from_slice(first);
+                out.extend_from_slice(second);
+                chunk.commit_all();
+            }
+            !is_abandoned
+        });
+        out.len() > before
+    }
+
+    /// Makes this thread the one that is woken by [`LogWriter::write`] while it waits in [`Log::wait`].
+    pub fn attach_reader(&self) {
+        if let Target::Queue { reader, .. } = &self.0.target {
+            *lock(reader) = Some(std::thread::current());
+        }
+    }
+
+    /// Parks this thread until a line is written, or [`Log::wake_reader`] is called, or spuriously.
+    pub fn wait(&self) {
+        let Target::Queue { readers, is_asleep, .. } = &self.0.target else { return };
+        is_asleep.store(true, Ordering::SeqCst);
+        // A line that was written before the flag was up woke nobody: look once more.
+        if lock(readers).iter().all(|reader| reader.slots() == 0) {
+            std::thread::park();
+        }
+        is_asleep.store(false, Ordering::SeqCst);
+    }
+
+    /// Ends a wait of the reader.
+    pub fn wake_reader(&self) {
+        if let Target::Queue { reader, .. } = &self.0.target
+            && let Some(thread) = &*lock(reader)
+        {
+            thread.unpark();
+        }
+    }
+
+    fn notify(&self) {
+        if let Target::Queue { is_asleep, .. } = &self.0.target {
+            std::sync::atomic::fence(Ordering::SeqCst);
+            if is_asleep.load(Ordering::Relaxed) && is_asleep.swap(false, Ordering::SeqCst) {
+                self.wake_reader();
+            }
+        }
+    }
+}
+
+impl LogWriter {
+    /// Logs an exchange.
+    pub fn write(&mut self, record: &Record<'_>) {
+        if !self.log.is_on() {
+            return;
+        }
+        self.line.clear();
+        let (start, time_of_day) = self.log.0.anchor;
+        let at = time_of_day + record.moments.done.saturating_duration_since(start);
+        match self.log.0.format {
+            LogFormat::Text => write_text(&mut self.line, record, at),
+            LogFormat::Json => write_json(&mut self.line, record, at),
+        }
+        self.line.push('\n');
+        self.hand_over();
+    }
+
+    fn hand_over(&mut self) {
+        if let Target::Memory(lines) = &self.log.0.target {
+            lock(lines).push(self.line.trim_end().to_owned());
+        }
+        let Some(queue) = &mut self.queue else { return };
+        while queue.slots() < self.line.len() {
+            if self.log.0.when_full == WhenFull::Drop {
+                self.log.0.dropped.fetch_add(1, Ordering::Relaxed);
+                return;
+            }
+            self.log.notify();
+            std::thread::sleep(FULL_WAIT);
+        }
+        let taken = queue.push_entire_slice(self.line.as_bytes());
+        debug_assert!(taken.is_ok(), "there was room for the line");
+        self.log.notify();
+    }
+}
+
+/// `TIME CLIENT "METHOD TARGET" backend=ADDRESS status=200 bytes=1234 time=0.412ms end=…`.
+fn write_text(line: &mut String, record: &Record<'_>, at: SystemTime) {
+    write_time(line, at);
+    // Writing to a string cannot fail.
+    let _ = write!(line, " {} \"", record.client);
+    write_escaped(line, if record.request.is_empty() { b"-" } else { record.request });
+    let _ = write!(line, "\" backend={} status=", record.backend.unwrap_or("-"));
+    let _ = match record.status {
+        Some(status) => write!(line, "{status}"),
+        None => write!(line, "-"),
+    };
+    let micros = record.duration().as_micros();
+    let _ =
+        write!(line, " bytes={} time={}.{:03}ms", record.traffic.response_body, micros / 1000, micros % 1000);
+    if record.traffic.attempts > 1 {
+        let _ = write!(line, " attempts={}", record.traffic.attempts);
+    }
+    if let Some(failure) = record.failure {
+        let _ = write!(line, " end={failure}");
+    }
+}
+
+fn write_json(line: &mut String, record: &Record<'_>, at: SystemTime) {
+    line.push_str("{\"time\":\"");
+    write_time(line, at);
+    let _ = write!(line, "\",\"client\":\"{}\",\"listener\":\"", record.client);
+    write_escaped(line, record.listener.as_bytes());
+    line.push_str("\",\"request\":\"");
+    write_escaped(line, record.request);
+    line.push('"');
+    if let Some(backend) = record.backend {
+        let _ = write!(line, ",\"backend\":\"{backend}\"");
+    }
+    if let Some(status) = record.status {
+        let _ = write!(line, ",\"status\":{status}");
+    }
+    let traffic = record.traffic;
+    let _ = write!(
+        line,
+        ",\"request_bytes\":{},\"response_bytes\":{}",
+        traffic.request_body, traffic.response_body
+    );
+    let _ = write!(line, ",\"attempts\":{},\"reused\":{}", traffic.attempts, traffic.reused);
+    let _ = write!(line, ",\"duration_us\":{}", record.duration().as_micros());
+    if let Some(failure) = record.failure {
+        let _ = write!(line, ",\"end\":\"{failure}\"");
+    }
+    line.push('}');
+}
+
+/// RFC 3339, UTC, milliseconds.
+fn write_time(line: &mut String, at: SystemTime) {
+    if let Ok(timestamp) = jiff::Timestamp::try_from(at) {
+        let _ = write!(line, "{timestamp:.3}");
+    }
+}
+
+/// Quotes, backslashes and whatever is not printable ASCII as JSON writes them, so that no request forges a line.
+fn write_escaped(line: &mut String, bytes: &[u8]) {
+    for &byte in bytes {
+        match byte {
+            b'"' | b'\\' => line.extend(['\\', char::from(byte)]),
+            b' '..=b'~' => line.push(char::from(byte)),
+            _ => {
+                let _ = write!(line, "\\u{byte:04x}");
+            }
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::record::{Moments, Traffic};
+    use std::net::SocketAddr;
+
+    fn record(request: &[u8]) -> Record<'_> {
+        let done = Instant::now();
+        Record {
+            moments: Moments { begun: done - Duration::from_micros(1_412), done },
+            client: SocketAddr::from(([127, 0, 0, 1], 5555)),
+            listener: "web",
+            request,
+            backend: Some("127.0.0.1:8889"),
+            traffic: Traffic { request_body: 0, response_body: 1234, attempts: 2, reused: true },
+            status: Some(200),
+            failure: None,
+        }
+    }
+
+    #[test]
+    fn a_text_line_names_client_request_backend_status_bytes_and_duration() {
+        let log = Log::memory();
+        log.writer().write(&record(b"GET /cat.png"));
+        let line = log.lines().remove(0);
+        let (time, rest) = line.split_once(' ').unwrap();
+        assert!(time.ends_with('Z') && time.len() == "2026-01-01T00:00:00.000Z".len(), "{time}");
+        let expected = "127.0.0.1:5555 \"GET /cat.png\" backend=127.0.0.1:8889 status=200 bytes=1234 time=1.412ms attempts=2";
+        assert_eq!(rest, expected);
+    }
+
+    #[test]
+    fn no_request_can_forge_a_line() {
+        let mut line = String::new();
+        write_escaped(&mut line, b"GET /\"\\\n\x7f\xff");
+        assert_eq!(line, "GET /\\\"\\\\\\u000a\\u007f\\u00ff");
+    }
+
+    #[test]
+    fn a_full_queue_drops_whole_lines_and_counts_them() {
+        let log = Log::queued(LogFormat::Json, WhenFull::Drop);
+        let mut writer = log.writer();
+        let lines = QUEUE_SIZE / 100;
+        for _ in 0..lines {
+            writer.write(&record(b"GET /"));
+        }
+        let mut out = Vec::new();
+        assert!(log.drain_into(&mut out));
+        assert!(out.len() <= QUEUE_SIZE && out.ends_with(b"}\n"));
+        assert_eq!(out.split(|b| *b == b'\n').count() - 1 + log.dropped() as usize, lines);
+        assert!(log.dropped() > 0 && !log.drain_into(&mut out));
+    }
+
+    #[test]
+    fn a_writer_that_waits_loses_nothing_and_the_reader_is_woken() {
+        let log = Log::queued(LogFormat::Text, WhenFull::Wait);
+        let lines = 3 * QUEUE_SIZE / 100;
+        let mut writer = log.writer();
+        let reader = std::thread::spawn({
+            let log = log.clone();
+            move || {
+                log.attach_reader();
+                let mut out = Vec::new();
+                while out.iter().filter(|b| **b == b'\n').count() < lines {
+                    while log.drain_into(&mut out) {}
+                    log.wait();
+                }
+            }
+        });
+        for _ in 0..lines {
+            writer.write(&record(b"GET /"));
+        }
+        while !reader.is_finished() {
+            log.wake_reader();
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        reader.join().unwrap();
+        assert_eq!(log.dropped(), 0);
+    }
+}

@@ -1,0 +1,60 @@
+//! What is known of one exchange when it is over.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+/// One exchange, over. Borrowed from the exchange: whoever keeps something of it copies that.
+pub struct Record<'a> {
+    /// When what happened.
+    pub moments: Moments,
+    /// Who asked.
+    pub client: SocketAddr,
+    /// Name of the listener.
+    pub listener: &'a str,
+    /// Method and target as they came (a long target is cut); empty if the head was not understood.
+    pub request: &'a [u8],
+    /// The backend that was tried last, by its configured address; absent if none was.
+    pub backend: Option<&'a str>,
+    /// What went over the wire.
+    pub traffic: Traffic,
+    /// The status that the client was sent; absent if none was.
+    pub status: Option<u16>,
+    /// The label of what went wrong, `side.stage.cause`, if anything did.
+    pub failure: Option<&'a dyn fmt::Display>,
+}
+
+/// Moments of an exchange, from the turn's clock.
+#[derive(Debug, Clone, Copy)]
+pub struct Moments {
+    /// The first bytes of the request's head were there.
+    pub begun: Instant,
+    /// The kernel had taken the last byte of the response.
+    pub done: Instant,
+}
+
+/// Bytes and attempts of an exchange.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Bytes of the request's body that went to the backend, framing included.
+    pub request_body: u64,
+    /// Bytes of the response's body that went to the client, framing included.
+    pub response_body: u64,
+    /// Connections to backends that were tried, reused ones included.
+    pub attempts: u32,
+    /// The last attempt went over a connection that had served before.
+    pub reused: bool,
+}
+
+impl fmt::Debug for Record<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Record(\"{}\" {:?})", self.request.escape_ascii(), self.status)
+    }
+}
+
+impl Record<'_> {
+    /// From the first byte of the request to the last byte of the response.
+    pub fn duration(&self) -> Duration {
+        self.moments.done.saturating_duration_since(self.moments.begun)
+    }
+}
