@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::answer;
 use super::attempt;
 use super::body::Body;
-use super::failure::{Cause, Failure, Stage};
+use super::failure::{Cause, Failure, Side, Stage};
 use super::head::Head;
 use super::http::{Connection, Next};
 use super::plan::{self, Plan, Planned};
@@ -103,7 +103,7 @@ impl<R: Runtime> Exchange<'_, R> {
     /// Whether another attempt follows, and on which course.
     fn goes_on(&self, course: &mut Course, failure: Failure) -> bool {
         let now = self.connection.runtime().now();
-        let another = (failure.stage == Stage::Connect).then(|| self.another(course, now)).flatten();
+        let another = (failure.side == Side::Backend && failure.stage == Stage::Connect).then(|| self.another(course, now)).flatten();
         let progress = Progress {
             attempt: self.tally.attempt(),
             answered: self.tally.answered.get(),
