@@ -152,7 +152,7 @@ impl<R: Runtime> Attempt<'_, R> {
             moved: &self.exchange.tally.request_body,
             begun: &Cell::new(true),
         };
-        match direction.relay(&mut request.body, Batch::new(self.runtime().pool()), false).await {
+        match direction.relay(&mut request.body, Batch::new(self.runtime().pool())).await {
             Ok(()) => self.is_sent.set(true),
             Err(broken) => self.upload_failed(broken),
         }

@@ -131,6 +131,12 @@ impl RecvSide {
         self.waiter.is_some()
     }
 
+    /// What is queued already.
+    pub(super) fn take_queued(&mut self) -> Option<Buf> {
+        self.refuse().ok()?;
+        self.queue.pop_front()
+    }
+
     /// Nobody waits any more.
     pub(super) fn unwait(&mut self) {
         self.waiter = None;
