@@ -21,7 +21,7 @@ on_each_runtime!(
 
 const MIB: u64 = 1 << 20;
 /// By how much the proxy may grow, whatever passes through it: buffers and what the allocator keeps.
-const GROWTH: u64 = 32 * MIB;
+const GROWTH: u64 = 16 * MIB;
 
 fn file_server() -> (Running, OneUpstream) {
     let backends = start(&Addresses::ephemeral(0)).unwrap();
