@@ -117,6 +117,9 @@ pub trait Stream: 'static {
     /// `TimedOut` after `by`; [`stopped`] after `stop_recv`; `ConnectionReset` and the like.
     fn recv(&self, by: Instant) -> impl Future<Output = io::Result<Option<Buf>>>;
 
+    /// Lends the next bytes if they are there already. `None` says nothing about what is to come, nor about an end.
+    fn recv_now(&self) -> Option<Buf>;
+
     /// Gives bytes back: the next `recv` lends them first. An empty buf is ignored.
     fn unrecv(&self, rest: Buf);
 

@@ -45,8 +45,9 @@ use super::{Info, Options, Pool, Runtime};
 const WINDOW: usize = 256;
 /// Bufs that may be out for reading, at least.
 const FEWEST_BUFS: usize = 4096;
-/// Bufs that may be out for reading, for each connection.
-const BUFS_PER_CONNECTION: usize = 4;
+/// Bufs that may be out for reading, for each connection: while more than half of them are, a connection that is held
+/// up keeps one that came and one that is being sent, on either side.
+const BUFS_PER_CONNECTION: usize = 8;
 /// Times that ready tasks are polled before the kernel has its turn: a task that was just started runs at once.
 const ROUNDS: usize = 2;
 
