@@ -2,6 +2,7 @@
 //!
 //! Each file `tests/cases/*.case` is played in the simulation, once whole and once for each place at which what the
 //! proxy reads can be cut, and on each runtime that this machine allows. `CASE=name` plays the ones of that name only.
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
 
 #[path = "cases/expect.rs"]
 mod expect;

@@ -1,6 +1,7 @@
 //! The whole proxy in a simulated world, many seeds long: random clients, backends and faults. See `docs/testing.md`.
 //!
 //! `SEED=n` runs one seed; a seed that fails says so.
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
 
 #[path = "simulation/actors.rs"]
 mod actors;

@@ -203,7 +203,7 @@ fn who(name: &str) -> Option<Who> {
     }
     let rest = name.strip_prefix("backend")?;
     let digits = rest.trim_end_matches(|letter: char| letter.is_ascii_lowercase());
-    let connection = match rest[digits.len()..].as_bytes() {
+    let connection = match &rest.as_bytes()[digits.len()..] {
         [] => 0,
         [letter] => usize::from(letter - b'a'),
         _ => return None,
