@@ -20,10 +20,17 @@ pub(crate) struct Ledger {
     pub(crate) clients: Cell<usize>,
     /// How often backends have seen the head of a request that must not be sent twice.
     pub(crate) posts: RefCell<BTreeMap<usize, usize>>,
-    /// For each exchange of which the client has seen an answer, its status.
-    pub(crate) answered: RefCell<BTreeMap<usize, u16>>,
+    /// For each exchange of which the client has seen an answer, that answer.
+    pub(crate) answered: RefCell<BTreeMap<usize, Answer>>,
     /// Responses of backends that arrived whole.
     pub(crate) whole: Cell<usize>,
+}
+
+/// What a client was answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) to_post: bool,
 }
 
 /// How a backend answers: a part of the path.
@@ -163,7 +170,8 @@ async fn response(reader: &mut Reader<'_>, ask: &Ask, ledger: &Ledger) -> io::Re
         if status == 103 {
             continue;
         }
-        let before = ledger.answered.borrow_mut().insert(ask.id, status);
+        let answer = Answer { status, to_post: ask.upload.is_some() };
+        let before = ledger.answered.borrow_mut().insert(ask.id, answer);
         assert_eq!(before, None, "one answer an exchange: {ask:?}");
         let framing = head.framing(Framing::UntilClose);
         let mut got = Vec::new();
