@@ -2,7 +2,7 @@
 
 use super::failure::{Cause, Failure, Side, Stage};
 use super::http::{Connection, Next};
-use super::plan::Plan;
+use super::plan::Manner;
 use super::tally::Tally;
 use super::verdict::{Progress, Verdict, verdict};
 use crate::http1::{Reply, Version, write_reply};
@@ -11,23 +11,23 @@ use crate::runtime::{Batch, Runtime, Stream};
 /// When a client that met the limit of connections should try again.
 const RETRY_AFTER_S: u32 = 1;
 
-/// Carries out the verdict on a failure after which no attempt follows: an answer, or a cut. `plan` is absent when the
-/// request was not understood, and then the connection cannot go on.
+/// Carries out the verdict on a failure after which no attempt follows: an answer, or a cut. `manner` is absent when
+/// the request was not understood, and then the connection cannot go on.
 pub(super) async fn settle<R: Runtime>(
     connection: &Connection<R>,
     tally: &Tally,
     failure: Failure,
-    plan: Option<&Plan<'_>>,
+    manner: Option<Manner>,
 ) -> Next {
     tally.fail(failure);
     let progress = Progress { attempt: tally.attempt(), answered: tally.answered.get(), another_left: false };
     let Verdict::Answer(status) = verdict(failure, progress) else { return Next::Cut };
     let reply = Reply {
         status,
-        text: &explain(connection, failure, plan),
-        client: plan.map_or(Version::Http11, |plan| plan.version),
-        keeps_client: plan.is_some_and(Plan::can_go_on) && !connection.runtime().is_draining(),
-        is_head: plan.is_some_and(|plan| plan.is_head),
+        text: &explain(connection, tally, failure),
+        client: manner.map_or(Version::Http11, |manner| manner.version),
+        keeps_client: manner.is_some_and(|manner| manner.can_go_on) && !connection.runtime().is_draining(),
+        is_head: manner.is_some_and(|manner| manner.is_head),
         retry_after_s: (status == 503).then_some(RETRY_AFTER_S),
         add_slash: None,
     };
@@ -66,8 +66,8 @@ pub(super) async fn give<R: Runtime>(
 }
 
 /// A sentence for people and the failure's label for the log.
-fn explain<R: Runtime>(connection: &Connection<R>, failure: Failure, plan: Option<&Plan<'_>>) -> String {
-    let upstream = plan.map_or("", |plan| &connection.worker.shared.upstream(plan.route.upstream).name);
+fn explain<R: Runtime>(connection: &Connection<R>, tally: &Tally, failure: Failure) -> String {
+    let upstream = tally.upstream().map_or("", |id| &connection.worker.shared.upstream(id).name);
     let what = match (failure.side, failure.stage, failure.cause) {
         (Side::Backend, Stage::Connect, _) => {
             format!("No backend of upstream \"{upstream}\" can be reached.")

@@ -8,7 +8,7 @@ use super::body::Body;
 use super::failure::{Cause, Failure, Side, Stage};
 use super::head::Head;
 use super::http::{Connection, Next};
-use super::plan::{self, Plan, Planned};
+use super::plan::{self, Plan, Planned, Refusal};
 use super::tally::Tally;
 use super::verdict::{Progress, Verdict, verdict};
 use crate::balance::BackendId;
@@ -57,7 +57,7 @@ pub(super) async fn run<R: Runtime>(connection: &Connection<R>, head: Head, begu
         Ok(Planned::Redirect { answer, keeps_client }) => {
             answer::give(connection, &tally, (308, answer), keeps_client).await
         }
-        Err(failure) => answer::settle(connection, &tally, failure, None).await,
+        Err(Refusal { failure, manner }) => answer::settle(connection, &tally, failure, manner).await,
     };
     tally.record(connection, Some(&head), begun);
     next
@@ -127,6 +127,6 @@ impl<R: Runtime> Exchange<'_, R> {
 
     /// Answers a failure, or cuts, as the verdict says.
     pub(super) async fn settle(&self, failure: Failure) -> Next {
-        answer::settle(self.connection, self.tally, failure, Some(self.plan)).await
+        answer::settle(self.connection, self.tally, failure, Some(self.plan.manner)).await
     }
 }

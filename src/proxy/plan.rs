@@ -18,13 +18,28 @@ pub(super) struct Plan<'a> {
     pub(super) framing: Framing,
     /// The fields that its `Connection` names: no trailer may be one of them.
     pub(super) nominated: Nominated,
-    pub(super) version: Version,
-    pub(super) is_head: bool,
+    pub(super) manner: Manner,
     pub(super) is_idempotent: bool,
     pub(super) wants_keep_alive: bool,
     pub(super) expects_continue: bool,
     upgrade: Option<Span>,
     host: Option<Span>,
+}
+
+/// How the client is answered by us.
+#[derive(Clone, Copy)]
+pub(super) struct Manner {
+    pub(super) version: Version,
+    pub(super) is_head: bool,
+    /// The connection is fit for another request after an answer of our own: it is wanted, and nothing of this request
+    /// is left unread.
+    pub(super) can_go_on: bool,
+}
+
+/// A request that goes nowhere; without a manner when it was not understood, and then the connection cannot go on.
+pub(super) struct Refusal {
+    pub(super) failure: Failure,
+    pub(super) manner: Option<Manner>,
 }
 
 /// What happens to a request.
@@ -43,15 +58,9 @@ struct Span {
 }
 
 impl Plan<'_> {
-    /// Whether the client's connection is fit for another request after an answer of our own: nothing of this one is
-    /// left unread.
-    pub(super) fn can_go_on(&self) -> bool {
-        self.wants_keep_alive && !self.framing.has_body()
-    }
-
     /// What decides the meaning of a response.
     pub(super) fn asked<'b>(&self, head: &'b [u8]) -> Asked<'b> {
-        Asked { is_head: self.is_head, upgrade: self.upgrade.and_then(|span| span.of(head)) }
+        Asked { is_head: self.manner.is_head, upgrade: self.upgrade.and_then(|span| span.of(head)) }
     }
 
     /// The host that the client asked for.
@@ -67,15 +76,20 @@ impl Plan<'_> {
 pub(super) fn plan<'a, R: Runtime>(
     connection: &'a Connection<R>,
     head: &Head,
-) -> Result<Planned<'a>, Failure> {
+) -> Result<Planned<'a>, Refusal> {
     let mut slots = Slots::new();
-    let request = http1::parse_request(head, &connection.head_limits(), &mut slots).map_err(violated)?;
-    request.framing.check_size(connection.limits().body_size).map_err(violated)?;
+    let parsed = http1::parse_request(head, &connection.head_limits(), &mut slots);
+    let request = parsed.map_err(|violation| violated(violation).refused(None))?;
+    let manner = Manner::of(&request);
+    let checked = request.framing.check_size(connection.limits().body_size);
+    checked.map_err(|violation| violated(violation).refused(Some(manner)))?;
     let host = request.host.map_or(b"".as_slice(), |host| host.name());
     let route = match connection.listener().routes.find(host, request.target.path.normalised()) {
         Found::Route(route) => route,
-        Found::AddSlash => return Ok(redirect(connection, &request)),
-        Found::Nothing => return Err(Failure::proxy(Stage::Route, Cause::NoRoute)),
+        Found::AddSlash => return Ok(redirect(connection, &request, manner)),
+        Found::Nothing => {
+            return Err(Failure::proxy(Stage::Route, Cause::NoRoute).refused(Some(manner)));
+        }
     };
     let upstream = connection.worker.shared.upstream(route.upstream);
     let backend = upstream.pick(connection.runtime().now());
@@ -83,8 +97,7 @@ pub(super) fn plan<'a, R: Runtime>(
         route,
         framing: request.framing,
         nominated: request.fields.nominated(),
-        version: request.version,
-        is_head: request.is_head(),
+        manner,
         is_idempotent: request.is_idempotent(),
         wants_keep_alive: request.wants_keep_alive,
         expects_continue: request.expects_continue,
@@ -132,15 +145,19 @@ fn write<R: Runtime>(
 }
 
 /// 308, with the path and the query that the client should have asked for.
-fn redirect<'a, R: Runtime>(connection: &Connection<R>, request: &Request<'_>) -> Planned<'a> {
-    let keeps_client = request.wants_keep_alive && !request.framing.has_body();
+fn redirect<'a, R: Runtime>(
+    connection: &Connection<R>,
+    request: &Request<'_>,
+    manner: Manner,
+) -> Planned<'a> {
+    let keeps_client = manner.can_go_on && !connection.runtime().is_draining();
     let mut answer = Batch::new(connection.runtime().pool());
     let reply = Reply {
         status: 308,
         text: "The path ends with a slash.",
-        client: request.version,
+        client: manner.version,
         keeps_client,
-        is_head: request.is_head(),
+        is_head: manner.is_head,
         retry_after_s: None,
         add_slash: Some(&request.target),
     };
@@ -150,6 +167,22 @@ fn redirect<'a, R: Runtime>(connection: &Connection<R>, request: &Request<'_>) -
 
 fn violated(violation: Violation) -> Failure {
     Failure::client(Stage::RequestHead, Cause::Violation(violation))
+}
+
+impl Manner {
+    fn of(request: &Request<'_>) -> Self {
+        Self {
+            version: request.version,
+            is_head: request.is_head(),
+            can_go_on: request.wants_keep_alive && !request.framing.has_body(),
+        }
+    }
+}
+
+impl Failure {
+    fn refused(self, manner: Option<Manner>) -> Refusal {
+        Refusal { failure: self, manner }
+    }
 }
 
 impl Span {

@@ -34,8 +34,8 @@ pub(super) fn read<R: Runtime>(attempt: &Attempt<'_, R>, head: &Head) -> Result<
     if response.is_switching {
         return Ok(Reading::Switching(write(attempt, &response, false)));
     }
-    let keeps_client = client_stays(may_keep(attempt), plan.version, response.framing);
-    let is_decoded = response.framing == Framing::Chunked && plan.version == Version::Http10;
+    let keeps_client = client_stays(may_keep(attempt), plan.manner.version, response.framing);
+    let is_decoded = response.framing == Framing::Chunked && plan.manner.version == Version::Http10;
     Ok(Reading::Final {
         head: write(attempt, &response, keeps_client),
         body: Body::of_response(response.framing, response.fields.nominated(), is_decoded),
@@ -56,7 +56,7 @@ fn may_keep<R: Runtime>(attempt: &Attempt<'_, R>) -> bool {
 fn interim<R: Runtime>(attempt: &Attempt<'_, R>, response: &Response<'_>) -> Batch {
     let plan = attempt.exchange.plan;
     let is_asked_for = response.status != 100 || plan.expects_continue;
-    if plan.version == Version::Http10 || !is_asked_for {
+    if plan.manner.version == Version::Http10 || !is_asked_for {
         return Batch::new(attempt.runtime().pool());
     }
     attempt.is_continued.set(attempt.is_continued.get() || response.status == 100);
@@ -71,7 +71,7 @@ fn write<R: Runtime>(attempt: &Attempt<'_, R>, response: &Response<'_>, keeps_cl
         &mut batch,
         response,
         &ForwardResponse {
-            client: plan.version,
+            client: plan.manner.version,
             keeps_client,
             stripped_prefix: route.strip_prefix.then_some(route.path.as_bytes()),
             client_host: plan.host(exchange.head),

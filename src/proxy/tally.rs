@@ -55,6 +55,11 @@ impl Tally {
         });
     }
 
+    /// The upstream whose backends were tried.
+    pub(super) fn upstream(&self) -> Option<UpstreamId> {
+        self.backend.get().map(|(upstream, _)| upstream)
+    }
+
     /// The first failure is the one that the record names.
     pub(super) fn fail(&self, failure: Failure) {
         self.failure.set(self.failure.get().or(Some(failure)));

@@ -42,7 +42,7 @@ pub use signal::DrainSignal;
 /// One worker's event loop. A cheap handle: cloned freely, never sent to another thread.
 ///
 /// The futures of a runtime are woken by the runtime itself, not through the waker of the `Context` they are polled
-/// with: [`join`] is the only combinator that may stand between a task and an operation.
+/// with: [`join()`] is the only combinator that may stand between a task and an operation.
 pub trait Runtime: Clone + 'static {
     /// An address that connections are accepted on.
     type Listener: Listener<Stream = Self::Stream>;

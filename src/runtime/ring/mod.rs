@@ -3,8 +3,8 @@
 //! A turn reads the clock, takes in all completions, ends the waits whose deadlines are missed, polls the tasks that
 //! became ready, and enters the kernel once: to submit what they asked for and to wait for what comes next.
 //!
-//! [`state`] holds what the turns change; [`recv`], [`send`] and [`listener`] say how each kind of operation goes;
-//! [`relay`] moves bodies; [`lent`] is the memory that the kernel receives into; [`ops`] is all that passes through
+//! `state` holds what the turns change; `recv`, `send` and `listener` say how each kind of operation goes;
+//! `relay` moves bodies; `lent` is the memory that the kernel receives into; `ops` is all that passes through
 //! the ring. Every operation owns its memory and its descriptor until its last completion: connections and cargoes
 //! live in the loop, and futures only look at them.
 
