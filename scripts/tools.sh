@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Installs Debian packages for tools that are missing. For `.` in the other scripts.
 
 missing=()

@@ -78,6 +78,7 @@ const OURS: &str =
     "Via: 1.1 ringway\r\nX-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Host: a\r\nX-Forwarded-Proto: http\r\n";
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one table")]
 fn framing_in_doubt_is_refused() {
     for (fields, violation) in [
         // CL.TE, TE.CL, and their relatives with look-alikes of each.
@@ -501,6 +502,7 @@ fn answers_are_framed_by_what_was_asked() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one table")]
 fn chunked_bodies_in_doubt_are_refused() {
     for (body, violation) in [
         ("\r\n", Violation::BadChunkSize),

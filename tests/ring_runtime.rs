@@ -1,5 +1,6 @@
 //! The ring runtime on real sockets: each promise of the seam, and what only this runtime could get wrong.
 #![cfg(feature = "ring")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -602,6 +603,58 @@ fn a_relay_says_which_side_has_failed() {
             joined(&stage.ring, cutter).await;
             joined(&stage.ring, writer).await;
         }
+    });
+}
+
+#[test]
+fn a_reset_that_sending_has_met_is_no_orderly_end() {
+    on_ring(|stage| async move {
+        for len in [1, 8 * MIB] {
+            for is_armed in [false, true] {
+                let (near, mut peer) = stage.peer().await;
+                peer.write_all(b"half").unwrap();
+                if is_armed {
+                    assert_eq!(stage.recv(&near).await.unwrap(), b"half");
+                    peer.write_all(b"half").unwrap();
+                    assert_eq!(stage.recv(&near).await.unwrap(), b"half");
+                }
+                let resetting = async {
+                    stage.ring.sleep(stage.soon()).await;
+                    SockRef::from(&peer).set_linger(Some(Duration::ZERO)).unwrap();
+                    drop(peer);
+                };
+                let sending = async {
+                    while near.send(stage.batch(&pattern(len)), stage.limit()).await.is_ok() {
+                        stage.ring.sleep(stage.ring.now() + Duration::from_millis(10)).await;
+                    }
+                };
+                join(sending, resetting).await;
+                let end = loop {
+                    match near.recv(stage.limit()).await {
+                        Ok(Some(_)) => {}
+                        Ok(None) => panic!("an orderly end after {len} bytes, armed: {is_armed}"),
+                        Err(error) => break error,
+                    }
+                };
+                assert_eq!(end.kind(), ErrorKind::ConnectionReset);
+            }
+        }
+    });
+}
+
+#[test]
+fn an_answer_before_the_end_of_the_request_ends_in_order() {
+    on_ring(|stage| async move {
+        let (near, mut peer) = stage.peer().await;
+        peer.write_all(b"413").unwrap();
+        peer.shutdown(std::net::Shutdown::Write).unwrap();
+        assert_eq!(stage.recv(&near).await.unwrap(), b"413");
+        assert_eq!(stage.recv(&near).await, None);
+        drop(peer);
+        while near.send(stage.batch(b"more"), stage.limit()).await.is_ok() {
+            stage.ring.sleep(stage.ring.now() + Duration::from_millis(5)).await;
+        }
+        assert_eq!(stage.recv(&near).await, None);
     });
 }
 

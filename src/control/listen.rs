@@ -2,6 +2,8 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::thread;
+use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
@@ -9,6 +11,9 @@ use crate::config::ListenerConfig;
 
 /// Connections that the kernel may hold for one socket until they are accepted.
 const BACKLOG: i32 = 4096;
+/// How often an address in use is asked for, and how long between: a second in all.
+const PROBES: u32 = 20;
+const PROBE_PAUSE: Duration = Duration::from_millis(50);
 
 /// Binds and listens: for each of `workers` workers, a socket for each listener in order. A listener on port 0 is given
 /// the port that the kernel chose.
@@ -29,9 +34,17 @@ pub(super) fn listen(listeners: &mut [ListenerConfig], workers: usize) -> io::Re
     (0..workers).map(|_| listeners.iter().map(open).collect()).collect()
 }
 
-/// Binds and lets go again; the address that it was, with its port.
+/// Binds and lets go again; the address that it was, with its port. The kernel may hold the sockets of a program that
+/// has just ended for a moment, so an address in use is asked for again a few times.
 fn probe(address: SocketAddr) -> io::Result<SocketAddr> {
-    let bound = bind(address, false)?.local_addr()?;
+    let mut tries = PROBES;
+    let bound = loop {
+        tries -= 1;
+        match bind(address, false) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && tries > 0 => thread::sleep(PROBE_PAUSE),
+            bound => break bound?.local_addr()?,
+        }
+    };
     bound.as_socket().ok_or_else(|| io::ErrorKind::InvalidInput.into())
 }
 
@@ -52,18 +65,20 @@ fn explain(error: io::Error, listener: &ListenerConfig) -> io::Error {
     let address = listener.address;
     let what = match error.kind() {
         io::ErrorKind::AddrInUse => format!(
-            "{address} is in use: another program listens there. End it (`ss -ltnp 'sport = :{}'` names it), or \
+            "cannot listen on {address}: the address is in use by another program. End it (`ss -ltnp 'sport = :{}'` names it), or \
              give the listener another address",
             address.port()
         ),
         io::ErrorKind::PermissionDenied => format!(
-            "{address}: ports below 1024 need root or CAP_NET_BIND_SERVICE. Give the listener a higher port, or \
+            "cannot listen on {address}: ports below 1024 need root or CAP_NET_BIND_SERVICE. Give the listener a higher port, or \
              the program that capability"
         ),
-        io::ErrorKind::AddrNotAvailable => format!("{address} is not an address of this machine"),
-        _ => format!("{address}: {error}"),
+        io::ErrorKind::AddrNotAvailable => {
+            format!("cannot listen on {address}: it is not an address of this machine")
+        }
+        _ => format!("cannot listen on {address}: {error}"),
     };
-    io::Error::new(error.kind(), format!("cannot listen on {what}"))
+    io::Error::new(error.kind(), what)
 }
 
 #[cfg(test)]

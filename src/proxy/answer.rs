@@ -2,22 +2,14 @@
 
 use super::failure::{Cause, Failure, Side, Stage};
 use super::http::{Connection, Next};
+use super::plan::Manner;
 use super::tally::Tally;
 use super::verdict::{Progress, Verdict, verdict};
-use crate::http1::{Reply, Version, write_reply};
+use crate::http1::{Reply, write_reply};
 use crate::runtime::{Batch, Runtime, Stream};
 
 /// When a client that met the limit of connections should try again.
 const RETRY_AFTER_S: u32 = 1;
-
-/// How a client has to be answered, as far as its request was understood.
-#[derive(Clone, Copy)]
-pub(super) struct Manner {
-    pub(super) version: Version,
-    pub(super) is_head: bool,
-    /// The client's connection is fit for another request: nothing of this one is left unread.
-    pub(super) can_go_on: bool,
-}
 
 /// An answer that is written and was not sent yet.
 pub(super) struct Answer {
@@ -27,34 +19,26 @@ pub(super) struct Answer {
     keeps_client: bool,
 }
 
-impl Manner {
-    /// For a request that was not understood.
-    pub(super) const UNKNOWN: Self = Self { version: Version::Http11, is_head: false, can_go_on: false };
-}
-
 impl Answer {
-    pub(super) fn write<R: Runtime>(connection: &Connection<R>, reply: &Reply<'_>) -> Self {
+    /// Writes an answer; no client stays while the worker drains.
+    pub(super) fn write<R: Runtime>(connection: &Connection<R>, reply: Reply<'_>) -> Self {
+        let keeps_client = reply.keeps_client && !connection.runtime().is_draining();
+        let reply = Reply { keeps_client, ..reply };
         let mut bytes = Batch::new(connection.runtime().pool());
-        write_reply(&mut bytes, reply);
-        Self { bytes, status: reply.status, body_len: reply.body_len(), keeps_client: reply.keeps_client }
+        write_reply(&mut bytes, &reply);
+        Self { bytes, status: reply.status, body_len: reply.body_len(), keeps_client }
     }
-}
 
-/// A reply in this manner.
-pub(super) fn reply<'a, R: Runtime>(
-    connection: &Connection<R>,
-    manner: Manner,
-    status: u16,
-    text: &'a str,
-) -> Reply<'a> {
-    Reply {
-        status,
-        text,
-        client: manner.version,
-        keeps_client: manner.can_go_on && !connection.runtime().is_draining(),
-        is_head: manner.is_head,
-        retry_after_s: (status == 503).then_some(RETRY_AFTER_S),
-        add_slash: None,
+    /// Writes what a failure is answered with.
+    fn explaining<R: Runtime>(
+        connection: &Connection<R>,
+        tally: &Tally,
+        failure: Failure,
+        (status, manner): (u16, Manner),
+    ) -> Self {
+        let text = explain(connection, tally, failure);
+        let retry_after_s = (status == 503).then_some(RETRY_AFTER_S);
+        Self::write(connection, Reply { retry_after_s, ..manner.reply(status, &text) })
     }
 }
 
@@ -68,11 +52,7 @@ pub(super) async fn settle<R: Runtime>(
     tally.fail(failure);
     let progress = Progress { attempt: tally.attempt(), answered: tally.answered.get(), another_left: false };
     let Verdict::Answer(status) = verdict(failure, progress) else { return Next::Cut };
-    let answer = {
-        let text = explain(connection, tally, failure);
-        Answer::write(connection, &reply(connection, manner, status, &text))
-    };
-    give(connection, tally, answer).await
+    give(connection, tally, Answer::explaining(connection, tally, failure, (status, manner))).await
 }
 
 /// Answers a connection that has no request that could be understood, and leaves a record of it.
@@ -103,8 +83,7 @@ pub(super) async fn give<R: Runtime>(connection: &Connection<R>, tally: &Tally, 
 
 /// A sentence for people and the failure's label for the log.
 fn explain<R: Runtime>(connection: &Connection<R>, tally: &Tally, failure: Failure) -> String {
-    let shared = &connection.worker.shared;
-    let upstream = tally.upstream().map_or("", |upstream| &shared.upstream(upstream).name);
+    let upstream = tally.upstream().map_or("", |id| &connection.worker.shared.upstream(id).name);
     let what = match (failure.side, failure.stage, failure.cause) {
         (Side::Backend, Stage::Connect, _) => {
             format!("No backend of upstream \"{upstream}\" can be reached.")

@@ -17,6 +17,9 @@ const WHILE_SENDING: Duration = Duration::from_secs(24 * 3600);
 /// How long a client that was answered early may still send.
 const LINGER: Duration = Duration::from_secs(2);
 
+/// How long descriptors take to come free.
+const SHORTAGE_PAUSE: Duration = Duration::from_millis(5);
+
 /// An attempt that has a connection.
 pub(super) struct Attempt<'a, R: Runtime> {
     pub(super) exchange: &'a Exchange<'a, R>,
@@ -70,20 +73,39 @@ pub(super) async fn run<'a, R: Runtime>(
 /// An idle connection, if one is fit and the course allows it; else a new one.
 async fn open<R: Runtime>(exchange: &Exchange<'_, R>, course: &Course) -> Result<R::Stream, Failure> {
     let (connection, plan) = (exchange.connection, exchange.plan);
-    let (worker, runtime) = (&connection.worker, connection.runtime());
+    let worker = &connection.worker;
     let place = worker.shared.place(plan.route.upstream, course.backend);
     if !course.needs_fresh {
-        let idle = worker.idle.borrow_mut().take(place, runtime.now(), R::Stream::is_idle);
+        let idle = worker.idle.borrow_mut().take(place, worker.runtime.now(), R::Stream::is_idle);
         if let Some(stream) = idle {
             exchange.tally.note(|attempt| attempt.reused = true);
             return Ok(stream);
         }
     }
-    let address = exchange.upstream.backend(course.backend).address;
-    let stream = runtime.connect(address, runtime.now() + plan.route.timeouts.connect).await;
-    let stream = stream.map_err(|error| Failure::backend(Stage::Connect, Cause::from(&error)))?;
+    let stream = connect(exchange, course).await?;
     exchange.upstream.restore(course.backend);
     Ok(stream)
+}
+
+/// A new connection. Where this side has run out of something (descriptors, ports), its idle connections are given up
+/// and it is tried once more: that is no failure of the backend.
+async fn connect<R: Runtime>(exchange: &Exchange<'_, R>, course: &Course) -> Result<R::Stream, Failure> {
+    let (worker, runtime) = (&exchange.connection.worker, exchange.connection.runtime());
+    let address = exchange.upstream.backend(course.backend).address;
+    let by = runtime.now() + exchange.plan.route.timeouts.connect;
+    let cause = match runtime.connect(address, by).await {
+        Ok(stream) => return Ok(stream),
+        Err(error) => Cause::from(&error),
+    };
+    if cause != Cause::Io {
+        return Err(Failure::backend(Stage::Connect, cause));
+    }
+    worker.idle.borrow_mut().clear();
+    runtime.sleep(runtime.now() + SHORTAGE_PAUSE).await;
+    runtime.connect(address, by).await.map_err(|error| match Cause::from(&error) {
+        Cause::Io => Failure::proxy(Stage::Connect, Cause::Io),
+        cause => Failure::backend(Stage::Connect, cause),
+    })
 }
 
 impl<R: Runtime> Attempt<'_, R> {
@@ -130,7 +152,7 @@ impl<R: Runtime> Attempt<'_, R> {
             moved: &self.exchange.tally.request_body,
             begun: &Cell::new(true),
         };
-        match direction.relay(&mut request.body, Batch::new(self.runtime().pool()), false).await {
+        match direction.relay(&mut request.body, Batch::new(self.runtime().pool())).await {
             Ok(()) => self.is_sent.set(true),
             Err(broken) => self.upload_failed(broken),
         }
@@ -139,7 +161,14 @@ impl<R: Runtime> Attempt<'_, R> {
             let by = self.runtime().now() + LINGER;
             while !self.is_sent.get() && matches!(self.client().recv(by).await, Ok(Some(_))) {}
         } else {
-            self.stream.recv_by(self.response_deadline());
+            self.wait_for_response();
+        }
+    }
+
+    /// From here on the time to the first byte of the response counts, unless that has come already.
+    fn wait_for_response(&self) {
+        if !self.exchange.tally.attempt().response_begun {
+            self.stream.recv_by(self.runtime().now() + self.timeouts().first_byte);
         }
     }
 
@@ -150,9 +179,7 @@ impl<R: Runtime> Attempt<'_, R> {
                 self.stream.abort();
             }
             // The backend may have answered before it had read all: the response decides, within its time.
-            Broken::From(_) | Broken::To(_) => {
-                self.stream.recv_by(self.runtime().now() + self.timeouts().first_byte);
-            }
+            Broken::From(_) | Broken::To(_) => self.wait_for_response(),
         }
     }
 

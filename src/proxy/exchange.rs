@@ -2,13 +2,13 @@
 
 use std::time::Instant;
 
-use super::answer::{self, Manner};
+use super::answer;
 use super::attempt;
 use super::body::Body;
-use super::failure::{Cause, Failure, Stage};
+use super::failure::{Cause, Failure, Side, Stage};
 use super::head::Head;
 use super::http::{Connection, Next};
-use super::plan::{self, Plan, Planned};
+use super::plan::{self, Plan, Planned, Refusal};
 use super::tally::Tally;
 use super::verdict::{Progress, Verdict, verdict};
 use crate::balance::BackendId;
@@ -55,11 +55,7 @@ pub(super) async fn run<R: Runtime>(connection: &Connection<R>, head: Head, begu
             exchange.forward(backend, written).await
         }
         Ok(Planned::Redirect(answer)) => answer::give(connection, &tally, answer).await,
-        Ok(Planned::Astray(manner)) => {
-            let failure = Failure::proxy(Stage::Route, Cause::NoRoute);
-            answer::settle(connection, &tally, failure, manner).await
-        }
-        Err(failure) => answer::settle(connection, &tally, failure, Manner::UNKNOWN).await,
+        Err(Refusal { failure, manner }) => answer::settle(connection, &tally, failure, manner).await,
     };
     tally.record(connection, Some(&head), begun);
     next
@@ -68,7 +64,7 @@ pub(super) async fn run<R: Runtime>(connection: &Connection<R>, head: Head, begu
 impl<R: Runtime> Exchange<'_, R> {
     /// Tries backends until one has answered or the verdict is that none will.
     async fn forward(&self, backend: BackendId, head: Batch) -> Next {
-        let mut request = match self.open(head).await {
+        let mut request = match self.open(head) {
             Ok(request) => request,
             Err(failure) => return self.settle(failure).await,
         };
@@ -83,21 +79,17 @@ impl<R: Runtime> Exchange<'_, R> {
         }
     }
 
-    /// Takes the bytes of the body that are there already.
-    async fn open(&self, head: Batch) -> Result<Request, Failure> {
-        let runtime = self.connection.runtime();
+    /// Takes the bytes of the body that came with the head.
+    fn open(&self, head: Batch) -> Result<Request, Failure> {
+        let client = &self.connection.client;
         let mut body =
             Body::of_request(self.plan.framing, self.plan.nominated, self.connection.limits().body_size);
-        let mut opening = Batch::new(runtime.pool());
-        if self.head.has_rest && !body.is_done() {
-            let failed = |cause| Failure::client(Stage::RequestBody, cause);
-            let first = self.connection.client.recv(runtime.now()).await;
-            if let Some(buf) = first.map_err(|error| failed(Cause::from(&error)))? {
-                let beyond =
-                    body.take(buf, &mut opening).map_err(|broken| failed(Cause::Violation(broken)))?;
-                self.connection.client.unrecv(beyond);
-                self.tally.note(|attempt| attempt.body_consumed = true);
-            }
+        let mut opening = Batch::new(self.connection.runtime().pool());
+        let first = if body.is_done() { None } else { client.recv_now() };
+        if let Some(buf) = first {
+            let broken = |violation| Failure::client(Stage::RequestBody, Cause::Violation(violation));
+            client.unrecv(body.take(buf, &mut opening).map_err(broken)?);
+            self.tally.note(|attempt| attempt.body_consumed = true);
         }
         Ok(Request { head: Some(head), body, opening })
     }
@@ -105,7 +97,9 @@ impl<R: Runtime> Exchange<'_, R> {
     /// Whether another attempt follows, and on which course.
     fn goes_on(&self, course: &mut Course, failure: Failure) -> bool {
         let now = self.connection.runtime().now();
-        let another = (failure.stage == Stage::Connect).then(|| self.another(course, now)).flatten();
+        let another = (failure.side == Side::Backend && failure.stage == Stage::Connect)
+            .then(|| self.another(course, now))
+            .flatten();
         let progress = Progress {
             attempt: self.tally.attempt(),
             answered: self.tally.answered.get(),

@@ -8,14 +8,10 @@ use crate::http1::HeadScanner;
 use crate::runtime::{Buf, Stream};
 
 /// The bytes of a head, the empty line included, and nothing else.
-pub(super) struct Head {
-    bytes: Bytes,
-    /// Bytes that follow the head were there already: the next `recv` does not wait.
-    pub(super) has_rest: bool,
-}
-
-enum Bytes {
+pub(super) enum Head {
+    /// In one piece, as they came.
     Lent(Buf),
+    /// From several pieces.
     Gathered(Vec<u8>),
 }
 
@@ -51,12 +47,9 @@ pub(super) async fn read<S: Stream>(
             scanned.map_err(|violation| NoHead::Failed(Cause::Violation(violation), before + buf.len()))?;
         match found {
             Some(len) => {
-                let rest = buf.split_off(len - before);
-                let has_rest = !rest.is_empty();
-                stream.unrecv(rest);
+                stream.unrecv(buf.split_off(len - before));
                 gathered.truncate(len);
-                let bytes = if before == 0 { Bytes::Lent(buf) } else { Bytes::Gathered(gathered) };
-                return Ok(Head { bytes, has_rest });
+                return Ok(if before == 0 { Head::Lent(buf) } else { Head::Gathered(gathered) });
             }
             None if before == 0 => gathered.extend_from_slice(&buf),
             None => {}
@@ -73,9 +66,9 @@ impl Deref for Head {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        match &self.bytes {
-            Bytes::Lent(buf) => buf,
-            Bytes::Gathered(bytes) => bytes,
+        match self {
+            Self::Lent(buf) => buf,
+            Self::Gathered(bytes) => bytes,
         }
     }
 }

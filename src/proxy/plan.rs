@@ -1,12 +1,14 @@
 //! Decides about a request without a wait: parse, frame, route, pick, and write the head that goes on.
 
-use super::answer::{self, Answer, Manner};
+use super::answer::Answer;
 use super::exchange::Exchange;
 use super::failure::{Cause, Failure, Stage};
 use super::head::Head;
 use super::http::Connection;
 use crate::balance::BackendId;
-use crate::http1::{self, Asked, ForwardRequest, Framing, Nominated, Reply, Request, Slots, Violation};
+use crate::http1::{
+    self, Asked, ForwardRequest, Framing, Nominated, Reply, Request, Slots, Version, Violation,
+};
 use crate::route::{Found, Route};
 use crate::runtime::{Batch, Runtime};
 use crate::upstream::Backend;
@@ -25,14 +27,28 @@ pub(super) struct Plan<'a> {
     host: Option<Span>,
 }
 
+/// How the client is answered by us.
+#[derive(Clone, Copy)]
+pub(super) struct Manner {
+    pub(super) version: Version,
+    pub(super) is_head: bool,
+    /// The connection is fit for another request after an answer of our own: it is wanted, and nothing of this request
+    /// is left unread.
+    pub(super) can_go_on: bool,
+}
+
+/// A request that goes nowhere.
+pub(super) struct Refusal {
+    pub(super) failure: Failure,
+    pub(super) manner: Manner,
+}
+
 /// What happens to a request.
 pub(super) enum Planned<'a> {
     /// It goes to this backend first, with this head.
     Forward { plan: Plan<'a>, backend: BackendId, head: Batch },
     /// The path is a route's without its slash: the client is sent to the path with it.
     Redirect(Answer),
-    /// No route leads from its host and path.
-    Astray(Manner),
 }
 
 /// Where some bytes stand in the head of the request.
@@ -57,19 +73,24 @@ impl Plan<'_> {
 /// Reads a request's head, finds its route and its backend, and writes the head for that.
 ///
 /// # Errors
-/// The rule that the request breaks.
+/// The rule that the request breaks, or that there is no route.
 pub(super) fn plan<'a, R: Runtime>(
     connection: &'a Connection<R>,
     head: &Head,
-) -> Result<Planned<'a>, Failure> {
+) -> Result<Planned<'a>, Refusal> {
     let mut slots = Slots::new();
-    let request = http1::parse_request(head, &connection.head_limits(), &mut slots).map_err(violated)?;
-    request.framing.check_size(connection.limits().body_size).map_err(violated)?;
+    let parsed = http1::parse_request(head, &connection.head_limits(), &mut slots);
+    let request = parsed.map_err(|violation| violated(violation).refused(Manner::UNKNOWN))?;
+    let manner = Manner::of(&request);
+    let checked = request.framing.check_size(connection.limits().body_size);
+    checked.map_err(|violation| violated(violation).refused(manner))?;
     let host = request.host.map_or(b"".as_slice(), |host| host.name());
     let route = match connection.listener().routes.find(host, request.target.path.normalised()) {
         Found::Route(route) => route,
-        Found::AddSlash => return Ok(redirect(connection, &request)),
-        Found::Nothing => return Ok(Planned::Astray(manner_of(&request))),
+        Found::AddSlash => return Ok(redirect(connection, &request, manner)),
+        Found::Nothing => {
+            return Err(Failure::proxy(Stage::Route, Cause::NoRoute).refused(manner));
+        }
     };
     let upstream = connection.worker.shared.upstream(route.upstream);
     let backend = upstream.pick(connection.runtime().now());
@@ -77,7 +98,7 @@ pub(super) fn plan<'a, R: Runtime>(
         route,
         framing: request.framing,
         nominated: request.fields.nominated(),
-        manner: manner_of(&request),
+        manner,
         is_idempotent: request.is_idempotent(),
         wants_keep_alive: request.wants_keep_alive,
         expects_continue: request.expects_continue,
@@ -125,22 +146,50 @@ fn write<R: Runtime>(
 }
 
 /// 308, with the path and the query that the client should have asked for.
-fn redirect<'a, R: Runtime>(connection: &Connection<R>, request: &Request<'_>) -> Planned<'a> {
-    let reply = answer::reply(connection, manner_of(request), 308, "The path ends with a slash.");
-    let reply = Reply { add_slash: Some(&request.target), ..reply };
-    Planned::Redirect(Answer::write(connection, &reply))
-}
-
-fn manner_of(request: &Request<'_>) -> Manner {
-    Manner {
-        version: request.version,
-        is_head: request.is_head(),
-        can_go_on: request.wants_keep_alive && !request.framing.has_body(),
-    }
+fn redirect<'a, R: Runtime>(
+    connection: &Connection<R>,
+    request: &Request<'_>,
+    manner: Manner,
+) -> Planned<'a> {
+    let reply =
+        Reply { add_slash: Some(&request.target), ..manner.reply(308, "The path ends with a slash.") };
+    Planned::Redirect(Answer::write(connection, reply))
 }
 
 fn violated(violation: Violation) -> Failure {
     Failure::client(Stage::RequestHead, Cause::Violation(violation))
+}
+
+impl Manner {
+    /// For a request that was not understood.
+    pub(super) const UNKNOWN: Self = Self { version: Version::Http11, is_head: false, can_go_on: false };
+
+    fn of(request: &Request<'_>) -> Self {
+        Self {
+            version: request.version,
+            is_head: request.is_head(),
+            can_go_on: request.wants_keep_alive && !request.framing.has_body(),
+        }
+    }
+
+    /// A reply in this manner.
+    pub(super) fn reply(self, status: u16, text: &str) -> Reply<'_> {
+        Reply {
+            status,
+            text,
+            client: self.version,
+            keeps_client: self.can_go_on,
+            is_head: self.is_head,
+            retry_after_s: None,
+            add_slash: None,
+        }
+    }
+}
+
+impl Failure {
+    fn refused(self, manner: Manner) -> Refusal {
+        Refusal { failure: self, manner }
+    }
 }
 
 impl Span {

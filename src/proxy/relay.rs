@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use super::body::Body;
 use super::failure::Cause;
-use crate::runtime::{Batch, RelayEnd, Runtime, Stream};
+use crate::runtime::{Batch, Buf, RelayEnd, Runtime, Stream};
 
 /// From so many bytes on, the runtime is left to move them in its own way.
 const BULK: u64 = 64 * 1024;
+/// What is there already is gathered up to so many bytes before it is sent.
+const GATHER: usize = 64 * 1024;
 
 /// One direction of an exchange.
 pub(super) struct Direction<'a, R: Runtime> {
@@ -33,47 +35,43 @@ pub(super) enum Broken {
 }
 
 impl<R: Runtime> Direction<'_, R> {
-    /// Sends `batch` (a head, or nothing) and then the body, to its end. With `has_rest` the first bytes of the body
-    /// are there already, and leave together with the head.
+    /// Sends `batch` (a head, or nothing) and then the body, to its end. What is there already leaves in one piece with
+    /// what goes before it.
     ///
     /// # Errors
     /// The side that failed; a body that ends before its framing says is a failure of the side that it came from.
-    pub(super) async fn relay(
-        &self,
-        body: &mut Body,
-        mut batch: Batch,
-        mut has_rest: bool,
-    ) -> Result<(), Broken> {
-        let pool = self.runtime.pool();
+    pub(super) async fn relay(&self, body: &mut Body, mut batch: Batch) -> Result<(), Broken> {
         let head_len = batch.len() as u64;
         loop {
-            if !has_rest || body.is_done() {
-                self.send(std::mem::replace(&mut batch, Batch::new(pool)), head_len).await?;
+            while !body.is_done() && batch.len() < GATHER {
+                let Some(buf) = self.from.recv_now() else { break };
+                self.take(body, &mut batch, buf)?;
             }
+            self.send(std::mem::replace(&mut batch, Batch::new(self.runtime.pool())), head_len).await?;
             if body.is_done() {
                 return Ok(());
             }
             match body.bulk() {
-                Some(limit) if limit > BULK && batch.is_empty() => self.relay_bulk(body, limit).await?,
-                _ => self.take(body, &mut batch).await?,
+                Some(limit) if limit > BULK => self.relay_bulk(body, limit).await?,
+                _ => self.recv(body, &mut batch).await?,
             }
-            has_rest = false;
         }
     }
 
-    /// Takes the next bytes of the body into the batch; what lies beyond its end stays unread.
-    async fn take(&self, body: &mut Body, batch: &mut Batch) -> Result<(), Broken> {
-        let by = self.runtime.now() + self.idle;
-        match self.from.recv(by).await {
-            Ok(Some(buf)) => {
-                let beyond =
-                    body.take(buf, batch).map_err(|violation| Broken::From(Cause::Violation(violation)))?;
-                self.from.unrecv(beyond);
-                Ok(())
-            }
+    /// Waits for the next bytes of the body.
+    async fn recv(&self, body: &mut Body, batch: &mut Batch) -> Result<(), Broken> {
+        match self.from.recv(self.runtime.now() + self.idle).await {
+            Ok(Some(buf)) => self.take(body, batch, buf),
             Ok(None) => body.end().map_err(|_| Broken::From(Cause::Closed)),
             Err(error) => Err(Broken::From(Cause::from(&error))),
         }
+    }
+
+    /// Takes bytes of the body into the batch; what lies beyond its end stays unread.
+    fn take(&self, body: &mut Body, batch: &mut Batch, buf: Buf) -> Result<(), Broken> {
+        let beyond = body.take(buf, batch).map_err(|violation| Broken::From(Cause::Violation(violation)))?;
+        self.from.unrecv(beyond);
+        Ok(())
     }
 
     async fn relay_bulk(&self, body: &mut Body, limit: u64) -> Result<(), Broken> {

@@ -28,7 +28,7 @@ pub(super) async fn relay<R: Runtime>(attempt: &Attempt<'_, R>) -> Result<Next, 
                 return open_tunnel(attempt).await;
             }
             Reading::Final { head: batch, body, keeps_client } => {
-                relay_final(attempt, batch, body, head.has_rest).await?;
+                relay_final(attempt, batch, body).await?;
                 return Ok(if keeps_client { Next::KeepAlive } else { Next::Close });
             }
         }
@@ -68,7 +68,6 @@ async fn relay_final<R: Runtime>(
     attempt: &Attempt<'_, R>,
     head: Batch,
     mut body: Body,
-    has_rest: bool,
 ) -> Result<(), Failure> {
     let tally = attempt.exchange.tally;
     let direction = Direction {
@@ -79,7 +78,7 @@ async fn relay_final<R: Runtime>(
         moved: &tally.response_body,
         begun: &tally.answered,
     };
-    direction.relay(&mut body, head, has_rest).await.map_err(|broken| match broken {
+    direction.relay(&mut body, head).await.map_err(|broken| match broken {
         Broken::From(cause) => Failure::backend(Stage::ResponseBody, cause),
         Broken::To(cause) => Failure::client(Stage::ResponseBody, cause),
     })

@@ -55,7 +55,7 @@ impl Tally {
         });
     }
 
-    /// The upstream that was tried.
+    /// The upstream whose backends were tried.
     pub(super) fn upstream(&self) -> Option<UpstreamId> {
         self.backend.get().map(|(upstream, _)| upstream)
     }

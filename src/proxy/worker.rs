@@ -58,6 +58,8 @@ async fn accept<R: Runtime>(worker: Rc<Worker<R>>, listener_index: usize, listen
             Ok(None) => return,
             Err(error) => {
                 complaint.make(worker.runtime.now(), &error);
+                // Idle connections are given up first when descriptors run out.
+                worker.idle.borrow_mut().clear();
                 worker.runtime.sleep(worker.runtime.now() + ACCEPT_PAUSE).await;
             }
         }

@@ -42,7 +42,7 @@ pub use signal::DrainSignal;
 /// One worker's event loop. A cheap handle: cloned freely, never sent to another thread.
 ///
 /// The futures of a runtime are woken by the runtime itself, not through the waker of the `Context` they are polled
-/// with: [`join`] is the only combinator that may stand between a task and an operation.
+/// with: [`join()`] is the only combinator that may stand between a task and an operation.
 pub trait Runtime: Clone + 'static {
     /// An address that connections are accepted on.
     type Listener: Listener<Stream = Self::Stream>;
@@ -116,6 +116,9 @@ pub trait Stream: 'static {
     /// # Errors
     /// `TimedOut` after `by`; [`stopped`] after `stop_recv`; `ConnectionReset` and the like.
     fn recv(&self, by: Instant) -> impl Future<Output = io::Result<Option<Buf>>>;
+
+    /// Lends the next bytes if they are there already. `None` says nothing about what is to come, nor about an end.
+    fn recv_now(&self) -> Option<Buf>;
 
     /// Gives bytes back: the next `recv` lends them first. An empty buf is ignored.
     fn unrecv(&self, rest: Buf);

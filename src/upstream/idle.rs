@@ -57,6 +57,12 @@ impl<S> IdlePool<S> {
         self.count = self.stacks.iter().map(Vec::len).sum();
     }
 
+    /// Drops all.
+    pub fn clear(&mut self) {
+        self.stacks.iter_mut().for_each(Vec::clear);
+        self.count = 0;
+    }
+
     /// How many connections are kept.
     pub fn len(&self) -> usize {
         self.count

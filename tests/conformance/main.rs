@@ -78,4 +78,5 @@ macro_rules! cases {
 }
 
 conformance!(threads, ringway::runtime::threads::Threads);
-// conformance!(ring, ringway::runtime::ring::Ring);
+#[cfg(feature = "ring")]
+conformance!(ring, ringway::runtime::ring::Ring);

@@ -75,6 +75,7 @@ pub(crate) struct Proxy {
 impl Proxy {
     /// `ringway demo`, once it accepts on both of its listeners.
     pub(crate) fn demo(runtime: &str) -> Self {
+        wait_until_free(&[web(), cluster()]);
         let mut proxy = Self::spawn(&["demo", "--runtime", runtime], None);
         proxy.wait_until_it_accepts(&[web(), cluster()]);
         proxy
@@ -82,6 +83,7 @@ impl Proxy {
 
     /// `ringway run` with this configuration, once it accepts on these listeners.
     pub(crate) fn run(runtime: &str, config: &str, listeners: &[SocketAddr]) -> Self {
+        wait_until_free(listeners);
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("ringway.toml");
         std::fs::write(&path, config).unwrap();
@@ -142,6 +144,14 @@ impl Drop for Proxy {
         if thread::panicking() {
             eprintln!("the proxy's standard error: {:#?}", self.stderr.all());
         }
+    }
+}
+
+/// The kernel takes a ring apart some milliseconds after its process has ended, and its listeners live that long: a
+/// connection would reach the last test's.
+fn wait_until_free(listeners: &[SocketAddr]) {
+    for listener in listeners {
+        wait_for(&format!("{listener} is in use"), PATIENCE, || TcpListener::bind(listener).ok());
     }
 }
 

@@ -57,6 +57,11 @@ impl Lent {
         self.bufs.len()
     }
 
+    /// Whether more than half of the bufs that the pool lends are in use.
+    pub(super) fn is_short(&self) -> bool {
+        self.pool.out() > self.pool.limit() / 2
+    }
+
     /// Lends what the pool has, up to the size of the window.
     pub(super) fn refill(&mut self) {
         let before = self.tail;

@@ -3,8 +3,8 @@
 //! A turn reads the clock, takes in all completions, ends the waits whose deadlines are missed, polls the tasks that
 //! became ready, and enters the kernel once: to submit what they asked for and to wait for what comes next.
 //!
-//! [`state`] holds what the turns change; [`recv`], [`send`] and [`listener`] say how each kind of operation goes;
-//! [`relay`] moves bodies; [`lent`] is the memory that the kernel receives into; [`ops`] is all that passes through
+//! `state` holds what the turns change; `recv`, `send` and `listener` say how each kind of operation goes;
+//! `relay` moves bodies; `lent` is the memory that the kernel receives into; `ops` is all that passes through
 //! the ring. Every operation owns its memory and its descriptor until its last completion: connections and cargoes
 //! live in the loop, and futures only look at them.
 
@@ -45,8 +45,9 @@ use super::{Info, Options, Pool, Runtime};
 const WINDOW: usize = 256;
 /// Bufs that may be out for reading, at least.
 const FEWEST_BUFS: usize = 4096;
-/// Bufs that may be out for reading, for each connection.
-const BUFS_PER_CONNECTION: usize = 4;
+/// Bufs that may be out for reading, for each connection: while more than half of them are, a connection that is held
+/// up keeps one that came and one that is being sent, on either side.
+const BUFS_PER_CONNECTION: usize = 8;
 /// Times that ready tasks are polled before the kernel has its turn: a task that was just started runs at once.
 const ROUNDS: usize = 2;
 

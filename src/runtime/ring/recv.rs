@@ -18,8 +18,12 @@ use crate::runtime::timers::Deadline;
 
 /// Bufs that may wait in a queue before a multishot recv is stopped.
 pub(super) const READ_AHEAD: usize = 16;
+/// The same while bufs are short: those who do not take what they are sent must leave some to the others.
+const READ_AHEAD_WHEN_SHORT: usize = 1;
 /// Bytes that a single recv may bring.
 const BUNDLE: u32 = 8 * BUF_SIZE as u32;
+/// The same while bufs are short.
+const BUNDLE_WHEN_SHORT: u32 = BUF_SIZE as u32;
 /// Single recvs after a multishot one that brought too much, before it is tried again.
 const PATIENCE_AFTER_FLOOD: u8 = 64;
 /// Single recvs before the first multishot one: a connection that ends after one exchange has nothing armed then.
@@ -36,6 +40,8 @@ pub(super) struct RecvSide {
     /// Single recvs to go before a multishot one.
     patience: u8,
     end: End,
+    /// The error that sending has met: what looks like the orderly end afterwards is none.
+    suspicion: Option<i32>,
     is_stopped: bool,
     /// A poll has said that there is something to splice.
     is_ready: bool,
@@ -69,6 +75,7 @@ impl RecvSide {
     /// Makes it fit for a new connection.
     pub(super) fn restart(&mut self) {
         self.end = End::Open;
+        self.suspicion = None;
         self.is_stopped = false;
         self.is_ready = false;
         self.patience = PATIENCE_AT_FIRST;
@@ -102,9 +109,32 @@ impl RecvSide {
         self.waiter.take()
     }
 
+    /// Sending has met an error. The kernel tells of a reset once, and then receiving sees what looks like the orderly
+    /// end; half a response must not be taken for a whole one. EPIPE is what a peer's reset after its orderly end looks
+    /// like too, so it does not throw doubt on an end that was seen before.
+    pub(super) fn suspect(&mut self, error: i32) {
+        match self.end {
+            End::Open => self.suspicion = Some(error),
+            End::Eof if error != libc::EPIPE => self.end = End::Failed(error),
+            _ => {}
+        }
+    }
+
+    fn note_eof(&mut self) {
+        if matches!(self.end, End::Open) {
+            self.end = self.suspicion.map_or(End::Eof, End::Failed);
+        }
+    }
+
     /// Whether somebody waits.
     pub(super) fn is_waited_for(&self) -> bool {
         self.waiter.is_some()
+    }
+
+    /// What is queued already.
+    pub(super) fn take_queued(&mut self) -> Option<Buf> {
+        self.refuse().ok()?;
+        self.queue.pop_front()
     }
 
     /// Nobody waits any more.
@@ -214,8 +244,9 @@ impl State {
     }
 
     /// Notes that a splice has seen the orderly end.
-    pub(super) fn note_eof(&mut self, id: ConnId) {
-        self.conns[id].recv.end = End::Eof;
+    pub(super) fn note_spliced_eof(&mut self, id: ConnId) -> io::Result<()> {
+        self.conns[id].recv.note_eof();
+        self.check_recv(id)
     }
 
     /// Notes that a splice has seen an error.
@@ -263,9 +294,12 @@ impl State {
             && let Some(key) = self.parked.pop_front()
         {
             let Some(id) = self.conns.find(key) else { continue };
-            if self.conns[id].recv.armed == Armed::Parked {
-                self.conns[id].recv.armed = Armed::No;
-                self.conns[id].recv.patience = self.conns[id].recv.patience.max(1);
+            let side = &mut self.conns[id].recv;
+            if side.armed == Armed::Parked {
+                side.armed = Armed::No;
+                side.patience = side.patience.max(1);
+            }
+            if side.refuse().is_ok() && matches!(side.end, End::Open) {
                 self.arm_recv(id);
                 room -= 1;
             }
@@ -288,11 +322,13 @@ impl State {
         if side.armed != Armed::No {
             return;
         }
-        side.armed = if side.patience > 0 { Armed::Once } else { Armed::Many };
+        let is_short = self.lent.is_short();
+        side.armed = if side.patience > 0 || is_short { Armed::Once } else { Armed::Many };
         side.patience = side.patience.saturating_sub(1);
         let is_once = side.armed == Armed::Once;
         let fd = Fd(self.conns[id].descriptor());
-        let entry = if is_once { recv_once(fd) } else { opcode::RecvMulti::new(fd, GROUP).build() };
+        let most = if is_short { BUNDLE_WHEN_SHORT } else { BUNDLE };
+        let entry = if is_once { recv_once(fd, most) } else { opcode::RecvMulti::new(fd, GROUP).build() };
         let ticket = self.conns.issue(id, Kind::Recv);
         #[expect(unsafe_code, reason = "see Kernel::push")]
         // SAFETY: the entry points to no memory: the kernel takes bufs from the window.
@@ -337,12 +373,12 @@ impl State {
         let key = self.conns.ticket(id, Kind::Recv).key;
         let side = &mut self.conns[id].recv;
         match -result {
-            0 if matches!(side.end, End::Open) => side.end = End::Eof,
+            0 => side.note_eof(),
             libc::ENOBUFS if !side.is_stopped => {
                 side.armed = Armed::Parked;
                 self.parked.push_back(key);
             }
-            0 | libc::ENOBUFS | libc::ECANCELED | libc::EINTR | libc::EAGAIN => {}
+            libc::ENOBUFS | libc::ECANCELED | libc::EINTR | libc::EAGAIN => {}
             error if matches!(side.end, End::Open) => side.end = End::Failed(error),
             _ => {}
         }
@@ -351,17 +387,18 @@ impl State {
     /// Stops a multishot recv that brings more than is asked for.
     fn bound_queue(&mut self, id: ConnId) {
         let side = &mut self.conns[id].recv;
+        let bound = if self.lent.is_short() { READ_AHEAD_WHEN_SHORT } else { READ_AHEAD };
         let is_dead = side.is_stopped || matches!(side.end, End::TimedOut);
-        if side.armed == Armed::Many && (is_dead || side.queue.len() >= READ_AHEAD) {
+        if side.armed == Armed::Many && (is_dead || side.queue.len() >= bound) {
             side.patience = PATIENCE_AFTER_FLOOD;
             self.cancel_recv(id);
         }
     }
 }
 
-/// One recv into as many neighbouring bufs as there are bytes for, up to [`BUNDLE`].
-pub(super) fn recv_once(fd: Fd) -> squeue::Entry {
-    opcode::Recv::new(fd, std::ptr::null_mut(), BUNDLE)
+/// One recv into as many neighbouring bufs as there are bytes for, up to `most` bytes.
+pub(super) fn recv_once(fd: Fd, most: u32) -> squeue::Entry {
+    opcode::Recv::new(fd, std::ptr::null_mut(), most)
         .buf_group(GROUP)
         .ioprio(RECVSEND_BUNDLE)
         .build()

@@ -50,7 +50,7 @@ struct Relay<'a> {
     can_splice: bool,
 }
 
-/// Why splicing has to wait.
+/// Why splicing pauses.
 enum Pumped {
     /// The source has nothing.
     Source,
@@ -58,6 +58,8 @@ enum Pumped {
     Sink,
     /// Others are to have their turn.
     Share,
+    /// The limit is reached.
+    All,
 }
 
 impl Relay<'_> {
@@ -115,6 +117,7 @@ impl Relay<'_> {
                 return Ok(());
             };
             match self.pump(through)? {
+                Pumped::All => {}
                 Pumped::Share => yield_now(&self.from.core.executor).await,
                 Pumped::Sink => self.wait_for_sink().await?,
                 Pumped::Source => {
@@ -136,10 +139,7 @@ impl Relay<'_> {
         let outcome = pump(&core.state.borrow(), self.from, self.to, pipe, self.left);
         self.bytes += outcome.bytes;
         self.left -= outcome.bytes;
-        if let Err(end) = &outcome.next {
-            note(&mut core.state.borrow_mut(), self.from, self.to, end);
-        }
-        outcome.next
+        outcome.next.map_err(|end| note(&mut core.state.borrow_mut(), self.from, self.to, end))
     }
 
     async fn wait_for_source(&self) -> Result<(), RelayEnd> {
@@ -210,7 +210,7 @@ fn move_bytes(
             Err(error) => return Err(RelayEnd::SendFailed(error)),
         }
     }
-    Ok(Pumped::Share)
+    Ok(Pumped::All)
 }
 
 /// splice(2) heeds only O_NONBLOCK of a socket, while a recv of the ring on such a socket would not wait: so the flag
@@ -232,10 +232,15 @@ fn is_blocked(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }
 
-/// The connections remember how a splice has found them, for whoever asks next.
-fn note(state: &mut State, from: &RingStream, to: &RingStream, end: &RelayEnd) {
-    match end {
-        RelayEnd::Eof => state.note_eof(from.id),
+/// The connections remember how a splice has found them, for whoever asks next. What looked like the orderly end may
+/// turn out to be none.
+fn note(state: &mut State, from: &RingStream, to: &RingStream, end: RelayEnd) -> RelayEnd {
+    match &end {
+        RelayEnd::Eof => {
+            if let Err(error) = state.note_spliced_eof(from.id) {
+                return RelayEnd::RecvFailed(error);
+            }
+        }
         RelayEnd::RecvFailed(error) => {
             if let Some(error) = error.raw_os_error() {
                 state.note_recv_error(from.id, error);
@@ -248,6 +253,7 @@ fn note(state: &mut State, from: &RingStream, to: &RingStream, end: &RelayEnd) {
         }
         RelayEnd::Limit => {}
     }
+    end
 }
 
 const _: () = assert!(FAIR_SHARE >= PIPE_SIZE as u64, "a turn moves at least a pipe");

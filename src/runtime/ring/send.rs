@@ -16,8 +16,9 @@ use crate::runtime::buf::Buf;
 use crate::runtime::executor::TaskId;
 use crate::runtime::timers::Deadline;
 
-/// Everything goes, or an error comes; and a peer that has gone is an error, not a signal.
-const FLAGS: i32 = libc::MSG_WAITALL | libc::MSG_NOSIGNAL;
+/// A peer that has gone is an error, not a signal. Not MSG_WAITALL: when a send that was continued inside the kernel
+/// meets a reset, it says how much went and keeps the error to itself.
+const FLAGS: i32 = libc::MSG_NOSIGNAL;
 /// The most pieces of memory that one send is made of (the kernel's own limit is 1,024).
 const PIECES: usize = 64;
 /// Emptied gathers kept for later.
@@ -205,6 +206,7 @@ impl State {
     /// Notes that a splice has seen an error.
     pub(super) fn note_send_error(&mut self, id: ConnId, error: i32) {
         self.conns[id].send.failed = Some(error);
+        self.conns[id].recv.suspect(error);
     }
 
     /// A send or a connect has completed.
@@ -214,6 +216,10 @@ impl State {
         match completion.result {
             result if result < 0 && -result != libc::EINTR => {
                 side.failed.get_or_insert(-result);
+                // EPIPE says that the peer had ended in order before, or that we have: receiving knows already.
+                if !matches!(-result, libc::EPIPE | libc::ECANCELED) {
+                    self.conns[id].recv.suspect(-result);
+                }
                 self.unload(id);
             }
             result => self.continue_send(id, result.max(0) as usize),

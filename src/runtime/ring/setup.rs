@@ -11,7 +11,8 @@ use io_uring::{IoUring, opcode};
 
 use super::lent::Lent;
 use super::ops::{Kernel, Key, Kind, Ticket};
-use crate::runtime::buf::Pool;
+use super::recv::recv_once;
+use crate::runtime::buf::{BUF_SIZE, Pool};
 
 /// Entries of the submission queue: what one turn submits without a second call.
 const SUBMISSIONS: u32 = 512;
@@ -150,7 +151,7 @@ fn receive_once(kernel: &mut Kernel, lent: &mut Lent) -> Option<()> {
     #[expect(unsafe_code, reason = "see Kernel::push")]
     // SAFETY: the entry points to no memory: the kernel takes bufs from the window.
     unsafe {
-        kernel.push(super::recv::recv_once(Fd(far.as_raw_fd())), Ticket::alone(Kind::Recv));
+        kernel.push(recv_once(Fd(far.as_raw_fd()), BUF_SIZE as u32), Ticket::alone(Kind::Recv));
     }
     kernel.enter(true).ok()?;
     let mut completions = Vec::new();

@@ -35,6 +35,7 @@ pub(super) struct State {
     pub(super) timers: Timers<Due>,
     clock: Clock,
     /// Emptied gathers.
+    #[expect(clippy::vec_box, reason = "the boxes themselves are kept: the kernel looks at them in place")]
     pub(super) gathers: Vec<Box<Gather>>,
     pub(super) pipes: Pipes,
     pub(super) executor: Rc<Executor>,

@@ -112,6 +112,10 @@ impl Stream for RingStream {
         poll_fn(|_| self.core.state.borrow_mut().poll_recv(self.id)).await
     }
 
+    fn recv_now(&self) -> Option<Buf> {
+        self.core.state.borrow_mut().conns[self.id].recv.take_queued()
+    }
+
     fn unrecv(&self, rest: Buf) {
         if !rest.is_empty() {
             self.core.state.borrow_mut().conns[self.id].recv.queue.push_front(rest);

@@ -118,6 +118,38 @@ fn with_no_buf_free_a_recv_waits_until_its_deadline_or_until_one_is_back() {
 }
 
 #[test]
+fn those_who_are_held_up_leave_bufs_to_the_others() {
+    with_pool(128, |ring, listener, address| async move {
+        let accept = async || listener.accept().await.unwrap().unwrap().0;
+        let (mut stalled, mut peers) = (Vec::new(), Vec::new());
+        for _ in 0..30 {
+            let peer = thread::spawn(move || TcpStream::connect(address).unwrap());
+            stalled.push(accept().await);
+            let mut peer = peer.join().unwrap();
+            peers.push(thread::spawn(move || while peer.write_all(&[b'x'; 100_000]).is_ok() {}));
+        }
+        for stream in &stalled {
+            for _ in 0..3 {
+                drop(stream.recv(ring.now() + LIMIT).await.unwrap().unwrap());
+            }
+        }
+        let fine = thread::spawn(move || converse(address, 1_000_000));
+        ring.spawn(echo(ring.clone(), accept().await));
+        let end = Instant::now() + LIMIT;
+        while !fine.is_finished() {
+            assert!(Instant::now() < end, "somebody starves");
+            ring.sleep(ring.now() + Duration::from_millis(1)).await;
+        }
+        fine.join().unwrap();
+        drop(stalled);
+        while !peers.iter().all(thread::JoinHandle::is_finished) {
+            assert!(Instant::now() < end, "a peer is not told of the end");
+            ring.sleep(ring.now() + Duration::from_millis(1)).await;
+        }
+    });
+}
+
+#[test]
 fn many_operations_in_one_turn_do_not_need_a_bigger_queue() {
     with_pool(8192, |ring, listener, address| async move {
         let done = Rc::new(Cell::new(0));

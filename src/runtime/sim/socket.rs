@@ -115,7 +115,10 @@ impl Socket {
         }
         let count = bytes.len().min(faults.socket_buf.saturating_sub(outbound.queued()));
         let arrives = self.core.arrival();
-        if count > 0 && random.chance(faults.early_end) {
+        if count == 0 {
+            return Ok(0);
+        }
+        if random.chance(faults.early_end) {
             outbound.put(&bytes[..random.below(count)], arrives);
             outbound.finish(Ending::Fin, arrives);
             outbound.receiver = Receiver::Closed;

@@ -92,6 +92,17 @@ impl SimStream {
         Poll::Ready(Ok(Some(buf.freeze())))
     }
 
+    /// Reads what has been delivered.
+    fn read_now(&self) -> Option<Buf> {
+        if self.socket.look().ok()? != Look::Bytes {
+            return None;
+        }
+        let mut buf = self.host.pool.take_for_recv()?;
+        let count = self.socket.read(buf.unwritten());
+        buf.wrote(count);
+        Some(buf.freeze())
+    }
+
     /// Has the task woken by bytes and at a moment, unless the deadline is over.
     fn wait_recv<T>(&self, moment: Instant) -> Poll<io::Result<T>> {
         if self.recv_by.get() <= self.now() {
@@ -142,6 +153,12 @@ impl Stream for SimStream {
     async fn recv(&self, by: Instant) -> io::Result<Option<Buf>> {
         self.recv_by.set(by);
         poll_fn(|_| self.poll_recv()).await
+    }
+
+    fn recv_now(&self) -> Option<Buf> {
+        self.recv.get().check().ok()?;
+        let returned = self.unread.borrow_mut().pop_front();
+        returned.or_else(|| self.read_now())
     }
 
     fn unrecv(&self, rest: Buf) {

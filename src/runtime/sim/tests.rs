@@ -110,7 +110,6 @@ fn with_no_buf_free_a_recv_waits() {
             };
             let (received, ()) = join(stream.recv(sim.now() + MINUTE), release).await;
             assert_eq!(&*received.unwrap().unwrap(), b"x");
-            assert!(sim.random().below(1) == 0);
         },
         |sim, stream| async move { stream.send(batch(&sim, b"x"), sim.now() + MS).await.unwrap() },
     );
@@ -300,12 +299,11 @@ fn a_seed_gives_one_run() {
                 let sent = stream.send(batch(&sim, &[1; 300]), sim.now() + MS).await;
                 let got = stream.recv(sim.now() + MINUTE).await;
                 let line = format!("{sent:?} {:?}", got.map(|buf| buf.map(|buf| buf.len())));
-                lines.borrow_mut().push((sim.now() - MS, line));
+                lines.borrow_mut().push(line);
             }
-            sim.sleep(sim.now() + MS).await;
         });
         world.run_until(60 * MINUTE, || world.tasks() == 1).unwrap();
-        (world.elapsed(), world.steps(), log.take().into_iter().map(|(_, line)| line).collect::<Vec<_>>())
+        (world.elapsed(), world.steps(), log.take())
     };
     assert_eq!(run(5), run(5));
     assert_ne!(run(5).2, run(6).2);

@@ -168,6 +168,12 @@ impl runtime::Stream for Stream {
         }
     }
 
+    fn recv_now(&self) -> Option<Buf> {
+        let socket = self.open_for_recv().ok()?;
+        let returned = self.returned.borrow_mut().pop();
+        returned.or_else(|| self.try_recv(socket).ok()?.ok()?)
+    }
+
     fn unrecv(&self, rest: Buf) {
         if !rest.is_empty() {
             self.returned.borrow_mut().push(rest);
