@@ -52,7 +52,7 @@ pub(super) async fn settle<R: Runtime>(
     tally.fail(failure);
     let progress = Progress { attempt: tally.attempt(), answered: tally.answered.get(), another_left: false };
     let Verdict::Answer(status) = verdict(failure, progress) else { return Next::Cut };
-    give(connection, tally, Answer::explaining(connection, tally, failure, (status, manner))).await
+    give(connection, tally, &mut Answer::explaining(connection, tally, failure, (status, manner))).await
 }
 
 /// Answers a connection that has no request that could be understood, and leaves a record of it.
@@ -65,11 +65,11 @@ pub(super) async fn refuse<R: Runtime>(connection: &Connection<R>, failure: Fail
 }
 
 /// Sends an answer that is written already.
-pub(super) async fn give<R: Runtime>(connection: &Connection<R>, tally: &Tally, answer: Answer) -> Next {
+pub(super) async fn give<R: Runtime>(connection: &Connection<R>, tally: &Tally, answer: &mut Answer) -> Next {
     tally.answered.set(true);
     tally.status.set(Some(answer.status));
     let by = connection.runtime().now() + connection.listener().timeouts.body;
-    match connection.client.send(answer.bytes, by).await {
+    match connection.client.send(answer.bytes.take(), by).await {
         Ok(()) => {
             tally.response_body.set(answer.body_len);
             if answer.keeps_client { Next::KeepAlive } else { Next::Close }

@@ -43,12 +43,15 @@ pub(super) struct Attempt<'a, R: Runtime> {
 pub(super) async fn run<'a, R: Runtime>(
     exchange: &'a Exchange<'a, R>,
     course: &Course,
-    request: &mut Request,
+    request: &mut Request<'_>,
 ) -> Result<Next, Failure> {
     let backend = exchange.upstream.backend(course.backend);
     let _in_flight = backend.begin();
     exchange.tally.begin_attempt(exchange.plan.route.upstream, course.backend);
-    let head = request.head.take().unwrap_or_else(|| plan::write_again(exchange, backend));
+    let head = match request.head.take() {
+        head if head.is_empty() => plan::write_again(exchange, backend),
+        head => head,
+    };
     let stream = open(exchange, course).await?;
     let attempt = Attempt {
         exchange,
@@ -63,7 +66,9 @@ pub(super) async fn run<'a, R: Runtime>(
     let next = if request.body.is_done() {
         response::relay(&attempt).await?
     } else {
-        let ((), next) = join(attempt.upload(request), attempt.answer_early()).await;
+        // The body is still on its way: other requests do not carry the room for that.
+        let upload = Box::pin(attempt.upload(request));
+        let ((), next) = join(upload, attempt.answer_early()).await;
         next
     };
     attempt.release(course);
@@ -128,9 +133,9 @@ impl<R: Runtime> Attempt<'_, R> {
     }
 
     /// Sends the head and the bytes of the body that came with it.
-    async fn send_opening(&self, mut head: Batch, request: &mut Request) -> Result<(), Failure> {
+    async fn send_opening(&self, mut head: Batch, request: &mut Request<'_>) -> Result<(), Failure> {
         let tally = self.exchange.tally;
-        let opening = std::mem::replace(&mut request.opening, Batch::new(self.runtime().pool()));
+        let opening = request.opening.take();
         let of_body = opening.len() as u64;
         head.append(opening);
         tally.note(|attempt| attempt.request_sent = true);
@@ -142,7 +147,7 @@ impl<R: Runtime> Attempt<'_, R> {
     }
 
     /// Relays the rest of the request's body, and then lets the clock of the response run.
-    async fn upload(&self, request: &mut Request) {
+    async fn upload(&self, request: &mut Request<'_>) {
         self.exchange.tally.note(|attempt| attempt.body_consumed = true);
         let direction = Direction {
             runtime: self.runtime(),
@@ -152,7 +157,7 @@ impl<R: Runtime> Attempt<'_, R> {
             moved: &self.exchange.tally.request_body,
             begun: &Cell::new(true),
         };
-        match direction.relay(&mut request.body, Batch::new(self.runtime().pool())).await {
+        match direction.relay(&mut request.body, &mut request.opening).await {
             Ok(()) => self.is_sent.set(true),
             Err(broken) => self.upload_failed(broken),
         }

@@ -8,7 +8,7 @@ use super::body::Body;
 use super::failure::{Cause, Failure, Side, Stage};
 use super::head::Head;
 use super::http::{Connection, Next};
-use super::plan::{self, Plan, Planned, Refusal};
+use super::plan::{self, Plan, Planned};
 use super::tally::Tally;
 use super::verdict::{Progress, Verdict, verdict};
 use crate::balance::BackendId;
@@ -25,9 +25,9 @@ pub(super) struct Exchange<'a, R: Runtime> {
 }
 
 /// The request as far as it was taken from the client and not sent yet.
-pub(super) struct Request {
-    /// The head for the backend that is tried; absent when it was sent once.
-    pub(super) head: Option<Batch>,
+pub(super) struct Request<'a> {
+    /// The head for the backend that is picked first; empty when it was taken.
+    pub(super) head: &'a mut Batch,
     /// Where the body stands.
     pub(super) body: Body,
     /// Bytes of the body that came with the head.
@@ -45,29 +45,29 @@ pub(super) struct Course {
 }
 
 /// Carries out the request whose head was read at `begun`, and says what becomes of the client's connection.
-pub(super) async fn run<R: Runtime>(connection: &Connection<R>, head: Head, begun: Instant) -> Next {
+pub(super) async fn run<R: Runtime>(connection: &Connection<R>, head: &Head, begun: Instant) -> Next {
     let tally = Tally::default();
-    let next = match plan::plan(connection, &head) {
+    let next = match &mut plan::plan(connection, head) {
         Ok(Planned::Forward { plan, backend, head: written }) => {
             tally.note(|attempt| attempt.idempotent = plan.is_idempotent);
             let upstream = connection.worker.shared.upstream(plan.route.upstream);
-            let exchange = Exchange { connection, head: &head, plan: &plan, upstream, tally: &tally };
-            exchange.forward(backend, written).await
+            let exchange = Exchange { connection, head, plan, upstream, tally: &tally };
+            exchange.forward(*backend, written).await
         }
         Ok(Planned::Redirect(answer)) => answer::give(connection, &tally, answer).await,
-        Err(Refusal { failure, manner }) => answer::settle(connection, &tally, failure, manner).await,
+        Err(refusal) => answer::settle(connection, &tally, refusal.failure, refusal.manner).await,
     };
-    tally.record(connection, Some(&head), begun);
+    tally.record(connection, Some(head), begun);
     next
 }
 
 impl<R: Runtime> Exchange<'_, R> {
     /// Tries backends until one has answered or the verdict is that none will.
-    async fn forward(&self, backend: BackendId, head: Batch) -> Next {
-        let mut request = match self.open(head) {
-            Ok(request) => request,
-            Err(failure) => return self.settle(failure).await,
-        };
+    async fn forward(&self, backend: BackendId, head: &mut Batch) -> Next {
+        let mut request = self.request(head);
+        if let Err(failure) = self.take_opening(&mut request) {
+            return self.settle(failure).await;
+        }
         let by = self.connection.runtime().now() + self.plan.route.timeouts.first_byte;
         let mut course = Course { backend, needs_fresh: false, tried: Tried::new(), by };
         loop {
@@ -79,19 +79,22 @@ impl<R: Runtime> Exchange<'_, R> {
         }
     }
 
+    fn request<'h>(&self, head: &'h mut Batch) -> Request<'h> {
+        let (plan, limits) = (self.plan, self.connection.limits());
+        let body = Body::of_request(plan.framing, plan.nominated, limits.body_size);
+        Request { head, body, opening: Batch::new(self.connection.runtime().pool()) }
+    }
+
     /// Takes the bytes of the body that came with the head.
-    fn open(&self, head: Batch) -> Result<Request, Failure> {
+    fn take_opening(&self, request: &mut Request<'_>) -> Result<(), Failure> {
         let client = &self.connection.client;
-        let mut body =
-            Body::of_request(self.plan.framing, self.plan.nominated, self.connection.limits().body_size);
-        let mut opening = Batch::new(self.connection.runtime().pool());
-        let first = if body.is_done() { None } else { client.recv_now() };
+        let first = if request.body.is_done() { None } else { client.recv_now() };
         if let Some(buf) = first {
             let broken = |violation| Failure::client(Stage::RequestBody, Cause::Violation(violation));
-            client.unrecv(body.take(buf, &mut opening).map_err(broken)?);
+            client.unrecv(request.body.take(buf, &mut request.opening).map_err(broken)?);
             self.tally.note(|attempt| attempt.body_consumed = true);
         }
-        Ok(Request { head: Some(head), body, opening })
+        Ok(())
     }
 
     /// Whether another attempt follows, and on which course.

@@ -75,18 +75,24 @@ impl<R: Runtime> Connection<R> {
     }
 }
 
-/// Serves a client's connection to its end.
-pub(super) async fn serve<R: Runtime>(connection: Connection<R>) {
+/// The task of a client's connection: serves it to its end.
+#[expect(clippy::manual_async_fn, reason = "an async fn would hold the connection twice")]
+pub(super) fn serve<R: Runtime>(connection: Connection<R>) -> impl Future<Output = ()> {
+    async move { serve_all(&connection).await }
+}
+
+/// Serves request after request.
+async fn serve_all<R: Runtime>(connection: &Connection<R>) {
     let limit = connection.limits().connections;
     if connection.rank > limit + TOLD {
         return;
     }
     let mut next = Next::KeepAlive;
     if connection.rank > limit {
-        next = answer::refuse(&connection, Failure::proxy(Stage::Accept, Cause::Limit)).await;
+        next = answer::refuse(connection, Failure::proxy(Stage::Accept, Cause::Limit)).await;
     }
     while next == Next::KeepAlive {
-        next = serve_one(&connection).await;
+        next = serve_one(connection).await;
     }
     match next {
         Next::Cut => connection.client.abort(),
@@ -104,7 +110,7 @@ async fn serve_one<R: Runtime>(connection: &Connection<R>) -> Next {
     let begun = runtime.clock();
     let scanner = HeadScanner::for_request(&connection.head_limits());
     match head::read(&connection.client, scanner, runtime.now() + timeouts.head).await {
-        Ok(head) => exchange::run(connection, head, begun).await,
+        Ok(head) => exchange::run(connection, &head, begun).await,
         Err(NoHead::Nothing) => Next::Close,
         Err(NoHead::Failed(Cause::Reset, 0)) => Next::Cut,
         Err(NoHead::Failed(cause, _)) => {

@@ -40,20 +40,20 @@ impl<R: Runtime> Direction<'_, R> {
     ///
     /// # Errors
     /// The side that failed; a body that ends before its framing says is a failure of the side that it came from.
-    pub(super) async fn relay(&self, body: &mut Body, mut batch: Batch) -> Result<(), Broken> {
+    pub(super) async fn relay(&self, body: &mut Body, batch: &mut Batch) -> Result<(), Broken> {
         let head_len = batch.len() as u64;
         loop {
             while !body.is_done() && batch.len() < GATHER {
                 let Some(buf) = self.from.recv_now() else { break };
-                self.take(body, &mut batch, buf)?;
+                self.take(body, batch, buf)?;
             }
-            self.send(std::mem::replace(&mut batch, Batch::new(self.runtime.pool())), head_len).await?;
+            self.send(batch, head_len).await?;
             if body.is_done() {
                 return Ok(());
             }
             match body.bulk() {
                 Some(limit) if limit > BULK => self.relay_bulk(body, limit).await?,
-                _ => self.recv(body, &mut batch).await?,
+                _ => self.recv(body, batch).await?,
             }
         }
     }
@@ -76,7 +76,8 @@ impl<R: Runtime> Direction<'_, R> {
 
     async fn relay_bulk(&self, body: &mut Body, limit: u64) -> Result<(), Broken> {
         self.begun.set(true);
-        let relayed = self.from.relay_to(self.to, limit, self.idle).await;
+        // Nothing beside so many bytes; a task that moves few does not carry the room for it.
+        let relayed = Box::pin(self.from.relay_to(self.to, limit, self.idle)).await;
         self.moved.set(self.moved.get() + relayed.bytes);
         body.relayed(relayed.bytes);
         match relayed.end {
@@ -87,14 +88,14 @@ impl<R: Runtime> Direction<'_, R> {
         }
     }
 
-    async fn send(&self, batch: Batch, head_len: u64) -> Result<(), Broken> {
+    async fn send(&self, batch: &mut Batch, head_len: u64) -> Result<(), Broken> {
         if batch.is_empty() {
             return Ok(());
         }
         let len = batch.len() as u64;
         let by = self.runtime.now() + self.idle;
         let is_first = !self.begun.replace(true);
-        self.to.send(batch, by).await.map_err(|error| Broken::To(Cause::from(&error)))?;
+        self.to.send(batch.take(), by).await.map_err(|error| Broken::To(Cause::from(&error)))?;
         let of_body = if is_first { len.saturating_sub(head_len) } else { len };
         self.moved.set(self.moved.get() + of_body);
         Ok(())

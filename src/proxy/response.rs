@@ -20,16 +20,16 @@ const INTERIM_LIMIT: usize = 16;
 /// What went wrong, with [`super::tally::Tally::answered`] telling whether the client has seen anything of it.
 pub(super) async fn relay<R: Runtime>(attempt: &Attempt<'_, R>) -> Result<Next, Failure> {
     for _ in 0..INTERIM_LIMIT {
-        let head = read_head(attempt).await?;
-        match reading::read(attempt, &head).map_err(violated)? {
+        let mut reading = reading::read(attempt, &read_head(attempt).await?).map_err(violated)?;
+        match &mut reading {
             Reading::Interim(batch) => pass_on(attempt, batch).await?,
             Reading::Switching(batch) => {
                 pass_on(attempt, batch).await?;
                 return open_tunnel(attempt).await;
             }
-            Reading::Final { head: batch, body, keeps_client } => {
-                relay_final(attempt, batch, body).await?;
-                return Ok(if keeps_client { Next::KeepAlive } else { Next::Close });
+            Reading::Final { head, body, keeps_client } => {
+                relay_final(attempt, head, body).await?;
+                return Ok(if *keeps_client { Next::KeepAlive } else { Next::Close });
             }
         }
     }
@@ -56,18 +56,18 @@ async fn read_head<R: Runtime>(attempt: &Attempt<'_, R>) -> Result<head::Head, F
 }
 
 /// Sends an interim response, or the head of the tunnel.
-async fn pass_on<R: Runtime>(attempt: &Attempt<'_, R>, batch: Batch) -> Result<(), Failure> {
+async fn pass_on<R: Runtime>(attempt: &Attempt<'_, R>, batch: &mut Batch) -> Result<(), Failure> {
     if batch.is_empty() {
         return Ok(());
     }
-    let sent = attempt.client().send(batch, attempt.runtime().now() + attempt.timeouts().body).await;
+    let sent = attempt.client().send(batch.take(), attempt.runtime().now() + attempt.timeouts().body).await;
     sent.map_err(|error| Failure::client(Stage::ResponseHead, Cause::from(&error)))
 }
 
 async fn relay_final<R: Runtime>(
     attempt: &Attempt<'_, R>,
-    head: Batch,
-    mut body: Body,
+    head: &mut Batch,
+    body: &mut Body,
 ) -> Result<(), Failure> {
     let tally = attempt.exchange.tally;
     let direction = Direction {
@@ -78,7 +78,7 @@ async fn relay_final<R: Runtime>(
         moved: &tally.response_body,
         begun: &tally.answered,
     };
-    direction.relay(&mut body, head).await.map_err(|broken| match broken {
+    direction.relay(body, head).await.map_err(|broken| match broken {
         Broken::From(cause) => Failure::backend(Stage::ResponseBody, cause),
         Broken::To(cause) => Failure::client(Stage::ResponseBody, cause),
     })
@@ -88,6 +88,8 @@ async fn open_tunnel<R: Runtime>(attempt: &Attempt<'_, R>) -> Result<Next, Failu
     let tally = attempt.exchange.tally;
     tally.answered.set(true);
     let moved = [&tally.request_body, &tally.response_body];
-    tunnel::run::<R>(attempt.client(), &attempt.stream, attempt.timeouts().tunnel, moved).await?;
+    let tunnel = tunnel::run::<R>(attempt.client(), &attempt.stream, attempt.timeouts().tunnel, moved);
+    // Few connections become tunnels: the others do not carry the room for it.
+    Box::pin(tunnel).await?;
     Ok(Next::Close)
 }

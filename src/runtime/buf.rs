@@ -309,6 +309,12 @@ impl Batch {
         Self { pool: Some(pool.clone()), bufs: SmallVec::new(), tail: None, len: 0 }
     }
 
+    /// What the batch holds, and leaves it empty.
+    pub fn take(&mut self) -> Self {
+        let empty = Self { pool: self.pool.clone(), bufs: SmallVec::new(), tail: None, len: 0 };
+        std::mem::replace(self, empty)
+    }
+
     /// Copies bytes behind what is there.
     pub fn write(&mut self, mut bytes: &[u8]) {
         self.len += bytes.len();

@@ -122,12 +122,16 @@ impl Stream for RingStream {
         }
     }
 
-    async fn send(&self, batch: Batch, by: Instant) -> io::Result<()> {
-        let wait = self.wait_to_send(by);
-        // The send of a future that was dropped may still be going on.
-        let _ = wait.sent().await;
-        self.core.state.borrow_mut().start_send(self.id, batch.into_bufs().into_iter());
-        wait.sent().await.1
+    fn send(&self, batch: Batch, by: Instant) -> impl Future<Output = io::Result<()>> {
+        // A block holds what it captures once, an `async fn` its arguments twice.
+        let bufs = batch.into_bufs();
+        async move {
+            let wait = self.wait_to_send(by);
+            // The send of a future that was dropped may still be going on.
+            let _ = wait.sent().await;
+            self.core.state.borrow_mut().start_send(self.id, bufs.into_iter());
+            wait.sent().await.1
+        }
     }
 
     async fn relay_to(&self, to: &Self, limit: u64, idle: Duration) -> Relayed {

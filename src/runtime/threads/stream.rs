@@ -180,16 +180,19 @@ impl runtime::Stream for Stream {
         }
     }
 
-    async fn send(&self, batch: Batch, by: Instant) -> io::Result<()> {
-        self.check_send()?;
+    fn send(&self, batch: Batch, by: Instant) -> impl Future<Output = io::Result<()>> {
+        // A block holds what it captures once, an `async fn` its arguments twice.
         let mut bufs = batch.into_bufs();
-        while !bufs.is_empty() {
-            let count = self.send_some(&bufs, by).await?;
-            skip(&mut bufs, count);
-            // Nothing may follow half a batch: should the future be dropped now, the direction is at its end.
-            self.send_end.set((!bufs.is_empty()).then_some(Errno::CANCELED));
+        async move {
+            self.check_send()?;
+            while !bufs.is_empty() {
+                let count = self.send_some(&bufs, by).await?;
+                skip(&mut bufs, count);
+                // Nothing may follow half a batch: should the future be dropped now, the direction is at its end.
+                self.send_end.set((!bufs.is_empty()).then_some(Errno::CANCELED));
+            }
+            Ok(())
         }
-        Ok(())
     }
 
     async fn relay_to(&self, to: &Self, limit: u64, idle: Duration) -> Relayed {
