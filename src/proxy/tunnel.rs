@@ -17,49 +17,41 @@ pub(super) async fn run<R: Runtime>(
     idle: Duration,
     moved: [&Cell<u64>; 2],
 ) -> Result<(), Failure> {
-    let (up, down) = join(
-        direction::<R>(client, backend, idle, moved[0]),
-        direction::<R>(backend, client, idle, moved[1]),
-    )
-    .await;
-    up.map_err(|end| end.of(Side::Client, Side::Backend))?;
-    down.map_err(|end| end.of(Side::Backend, Side::Client))
+    let (client, backend) = ((Side::Client, client), (Side::Backend, backend));
+    let failure = &Cell::new(None);
+    let up = Direction { from: client, to: backend, idle, moved: moved[0], failure };
+    let down = Direction { from: backend, to: client, idle, moved: moved[1], failure };
+    join(up.relay(), down.relay()).await;
+    failure.get().map_or(Ok(()), Err)
 }
 
-/// How one direction failed.
-enum Failed {
-    From(Cause),
-    To(Cause),
-}
-
-impl Failed {
-    fn of(self, from: Side, to: Side) -> Failure {
-        let (side, cause) = match self {
-            Self::From(cause) => (from, cause),
-            Self::To(cause) => (to, cause),
-        };
-        Failure { side, stage: Stage::Tunnel, cause }
-    }
-}
-
-async fn direction<R: Runtime>(
-    from: &R::Stream,
-    to: &R::Stream,
+/// One direction of a tunnel.
+struct Direction<'a, S> {
+    from: (Side, &'a S),
+    to: (Side, &'a S),
     idle: Duration,
-    moved: &Cell<u64>,
-) -> Result<(), Failed> {
-    let relayed = from.relay_to(to, u64::MAX, idle).await;
-    moved.set(moved.get() + relayed.bytes);
-    let failed = match relayed.end {
-        RelayEnd::Limit => return Ok(()),
-        RelayEnd::Eof => match to.shutdown_send().await {
-            Ok(()) => return Ok(()),
-            Err(error) => Failed::To(Cause::from(&error)),
-        },
-        RelayEnd::RecvFailed(error) => Failed::From(Cause::from(&error)),
-        RelayEnd::SendFailed(error) => Failed::To(Cause::from(&error)),
-    };
-    from.abort();
-    to.abort();
-    Err(failed)
+    moved: &'a Cell<u64>,
+    /// What failed first, in either direction: what fails then is only a consequence.
+    failure: &'a Cell<Option<Failure>>,
+}
+
+impl<S: Stream> Direction<'_, S> {
+    async fn relay(&self) {
+        let ((from_side, from), (to_side, to)) = (self.from, self.to);
+        let relayed = from.relay_to(to, u64::MAX, self.idle).await;
+        self.moved.set(self.moved.get() + relayed.bytes);
+        let (side, error) = match relayed.end {
+            RelayEnd::Limit => return,
+            RelayEnd::Eof => match to.shutdown_send().await {
+                Ok(()) => return,
+                Err(error) => (to_side, error),
+            },
+            RelayEnd::RecvFailed(error) => (from_side, error),
+            RelayEnd::SendFailed(error) => (to_side, error),
+        };
+        let failure = Failure { side, stage: Stage::Tunnel, cause: Cause::from(&error) };
+        self.failure.set(self.failure.get().or(Some(failure)));
+        from.abort();
+        to.abort();
+    }
 }
