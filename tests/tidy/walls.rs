@@ -7,7 +7,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("http1", &[]),
     ("balance", &[]),
     ("route", &["config", "http1"]),
-    ("config", &["balance", "route"]),
+    ("config", &["balance", "http1", "route"]),
     ("upstream", &["balance", "config"]),
     ("telemetry", &["config"]),
     ("runtime", &[]),
