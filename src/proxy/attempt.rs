@@ -25,6 +25,10 @@ pub(super) struct Attempt<'a, R: Runtime> {
     pub(super) exchange: &'a Exchange<'a, R>,
     pub(super) backend: &'a Backend,
     pub(super) stream: R::Stream,
+    /// When the head of the final response has to be there: moved when the request has been sent.
+    pub(super) response_by: Cell<Instant>,
+    /// The head of the final response is there.
+    pub(super) has_response: Cell<bool>,
     /// A 100 that the client asked for has gone to it.
     pub(super) is_continued: Cell<bool>,
     /// The whole request has gone to the backend.
@@ -57,6 +61,8 @@ pub(super) async fn run<'a, R: Runtime>(
         exchange,
         backend,
         stream,
+        response_by: Cell::new(exchange.connection.runtime().now() + WHILE_SENDING),
+        has_response: Cell::new(false),
         is_continued: Cell::new(false),
         is_sent: Cell::new(false),
         is_answered: Cell::new(false),
@@ -126,12 +132,6 @@ impl<R: Runtime> Attempt<'_, R> {
         &self.exchange.plan.route.timeouts
     }
 
-    /// When the response's head has to be there: counted from the end of the request.
-    pub(super) fn response_deadline(&self) -> Instant {
-        let patience = if self.is_sent.get() { self.timeouts().first_byte } else { WHILE_SENDING };
-        self.runtime().now() + patience
-    }
-
     /// Sends the head and the bytes of the body that came with it.
     async fn send_opening(&self, mut head: Batch, request: &mut Request<'_>) -> Result<(), Failure> {
         let tally = self.exchange.tally;
@@ -142,7 +142,10 @@ impl<R: Runtime> Attempt<'_, R> {
         let sent = self.stream.send(head, self.runtime().now() + self.timeouts().body).await;
         sent.map_err(|error| Failure::backend(Stage::RequestHead, Cause::from(&error)))?;
         tally.request_body.set(of_body);
-        self.is_sent.set(request.body.is_done());
+        if request.body.is_done() {
+            self.is_sent.set(true);
+            self.wait_for_response();
+        }
         Ok(())
     }
 
@@ -170,10 +173,11 @@ impl<R: Runtime> Attempt<'_, R> {
         }
     }
 
-    /// From here on the time to the first byte of the response counts, unless that has come already.
+    /// From here on the time to the first byte of the response counts, unless the response is there already.
     fn wait_for_response(&self) {
-        if !self.exchange.tally.attempt().response_begun {
-            self.stream.recv_by(self.runtime().now() + self.timeouts().first_byte);
+        if !self.has_response.get() {
+            self.response_by.set(self.runtime().now() + self.timeouts().first_byte);
+            self.stream.recv_by(self.response_by.get());
         }
     }
 

@@ -23,18 +23,18 @@ pub(super) enum NoHead {
     Failed(Cause, usize),
 }
 
-/// Reads a head; bytes beyond it stay unread.
+/// Reads a head; bytes beyond it stay unread. The deadline `by` may move while it is read.
 ///
 /// # Errors
 /// The end of the connection, a missed deadline, or the first rule that the head breaks.
 pub(super) async fn read<S: Stream>(
     stream: &S,
     mut scanner: HeadScanner,
-    by: Instant,
+    by: impl Fn() -> Instant,
 ) -> Result<Head, NoHead> {
     let mut gathered = Vec::new();
     loop {
-        let mut buf = match stream.recv(by).await {
+        let mut buf = match stream.recv(by()).await {
             Ok(Some(buf)) => buf,
             Ok(None) if gathered.is_empty() => return Err(NoHead::Nothing),
             Ok(None) => return Err(NoHead::Failed(Cause::Closed, gathered.len())),

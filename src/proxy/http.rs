@@ -109,7 +109,8 @@ async fn serve_one<R: Runtime>(connection: &Connection<R>) -> Next {
     }
     let begun = runtime.clock();
     let scanner = HeadScanner::for_request(&connection.head_limits());
-    match head::read(&connection.client, scanner, runtime.now() + timeouts.head).await {
+    let by = runtime.now() + timeouts.head;
+    match head::read(&connection.client, scanner, || by).await {
         Ok(head) => exchange::run(connection, &head, begun).await,
         Err(NoHead::Nothing) => Next::Close,
         Err(NoHead::Failed(Cause::Reset, 0)) => Next::Cut,

@@ -24,10 +24,12 @@ pub(super) async fn relay<R: Runtime>(attempt: &Attempt<'_, R>) -> Result<Next, 
         match &mut reading {
             Reading::Interim(batch) => pass_on(attempt, batch).await?,
             Reading::Switching(batch) => {
+                attempt.has_response.set(true);
                 pass_on(attempt, batch).await?;
                 return open_tunnel(attempt).await;
             }
             Reading::Final { head, body, keeps_client } => {
+                attempt.has_response.set(true);
                 relay_final(attempt, head, body).await?;
                 return Ok(if *keeps_client { Next::KeepAlive } else { Next::Close });
             }
@@ -42,7 +44,7 @@ fn violated(violation: Violation) -> Failure {
 
 async fn read_head<R: Runtime>(attempt: &Attempt<'_, R>) -> Result<head::Head, Failure> {
     let scanner = HeadScanner::for_response(&attempt.exchange.connection.head_limits());
-    let read = head::read(&attempt.stream, scanner, attempt.response_deadline()).await;
+    let read = head::read(&attempt.stream, scanner, || attempt.response_by.get()).await;
     let (cause, begun) = match read {
         Ok(head) => {
             attempt.exchange.tally.note(|attempt| attempt.response_begun = true);
