@@ -1,5 +1,6 @@
 //! Once warm, nothing on the path of a request allocates.
 #![expect(unsafe_code, reason = "an allocator that counts")]
+#![expect(clippy::unwrap_used, reason = "a test ends where something fails")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::io::{Read, Write};
