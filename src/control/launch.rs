@@ -93,7 +93,8 @@ impl Visitor for Crew {
         let cores = core_affinity::get_core_ids().unwrap_or_default();
         let count = self.sockets.len();
         let start = |(worker, sockets): (usize, Vec<Socket>)| {
-            let connections = self.shared.config.limits.connections;
+            // With room for those that are told that there is no room.
+            let connections = self.shared.config.limits.connections + proxy::TOLD;
             let options = Options { worker, connections, drain: self.drain.clone() };
             let core = self.is_pinned.then(|| cores.get(worker % cores.len().max(1)).copied()).flatten();
             let (shared, drain) = (Arc::clone(&self.shared), self.drain.clone());

@@ -16,17 +16,22 @@ pub(super) struct Answer {
     bytes: Batch,
     status: u16,
     body_len: u64,
-    keeps_client: bool,
+    next: Next,
 }
 
 impl Answer {
     /// Writes an answer; no client stays while the worker drains.
-    pub(super) fn write<R: Runtime>(connection: &Connection<R>, reply: Reply<'_>) -> Self {
+    pub(super) fn write<R: Runtime>(connection: &Connection<R>, manner: Manner, reply: Reply<'_>) -> Self {
         let keeps_client = reply.keeps_client && !connection.runtime().is_draining();
         let reply = Reply { keeps_client, ..reply };
         let mut bytes = Batch::new(connection.runtime().pool());
         write_reply(&mut bytes, &reply);
-        Self { bytes, status: reply.status, body_len: reply.body_len(), keeps_client }
+        let next = match keeps_client {
+            true => Next::KeepAlive,
+            false if manner.is_whole => Next::Close,
+            false => Next::Linger,
+        };
+        Self { bytes, status: reply.status, body_len: reply.body_len(), next }
     }
 
     /// Writes what a failure is answered with.
@@ -38,7 +43,7 @@ impl Answer {
     ) -> Self {
         let text = explain(connection, tally, failure);
         let retry_after_s = (status == 503).then_some(RETRY_AFTER_S);
-        Self::write(connection, Reply { retry_after_s, ..manner.reply(status, &text) })
+        Self::write(connection, manner, Reply { retry_after_s, ..manner.reply(status, &text) })
     }
 }
 
@@ -72,7 +77,7 @@ pub(super) async fn give<R: Runtime>(connection: &Connection<R>, tally: &Tally, 
     match connection.client.send(answer.bytes.take(), by).await {
         Ok(()) => {
             tally.response_body.set(answer.body_len);
-            if answer.keeps_client { Next::KeepAlive } else { Next::Close }
+            answer.next
         }
         Err(error) => {
             tally.fail(Failure::client(Stage::ResponseHead, Cause::from(&error)));

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::exchange::{Course, Exchange, Request};
 use super::failure::{Cause, Failure, Stage};
-use super::http::Next;
+use super::http::{self, Next};
 use super::relay::{Broken, Direction};
 use super::{plan, response};
 use crate::config::Timeouts;
@@ -14,9 +14,6 @@ use crate::upstream::Backend;
 
 /// Longer than any request takes to be sent; each step of the sending has its own deadline.
 const WHILE_SENDING: Duration = Duration::from_secs(24 * 3600);
-/// How long a client that was answered early may still send.
-const LINGER: Duration = Duration::from_secs(2);
-
 /// How long descriptors take to come free.
 const SHORTAGE_PAUSE: Duration = Duration::from_millis(5);
 
@@ -29,6 +26,8 @@ pub(super) struct Attempt<'a, R: Runtime> {
     pub(super) response_by: Cell<Instant>,
     /// The head of the final response is there.
     pub(super) has_response: Cell<bool>,
+    /// The response is over, and the connection it came on may carry another exchange.
+    pub(super) can_reuse: Cell<bool>,
     /// A 100 that the client asked for has gone to it.
     pub(super) is_continued: Cell<bool>,
     /// The whole request has gone to the backend.
@@ -63,6 +62,7 @@ pub(super) async fn run<'a, R: Runtime>(
         stream,
         response_by: Cell::new(exchange.connection.runtime().now() + WHILE_SENDING),
         has_response: Cell::new(false),
+        can_reuse: Cell::new(false),
         is_continued: Cell::new(false),
         is_sent: Cell::new(false),
         is_answered: Cell::new(false),
@@ -164,11 +164,7 @@ impl<R: Runtime> Attempt<'_, R> {
             Ok(()) => self.is_sent.set(true),
             Err(broken) => self.upload_failed(broken),
         }
-        if self.is_answered.get() {
-            // The client was answered before it had sent all: let it read that in peace.
-            let by = self.runtime().now() + LINGER;
-            while !self.is_sent.get() && matches!(self.client().recv(by).await, Ok(Some(_))) {}
-        } else {
+        if !self.is_answered.get() {
             self.wait_for_response();
         }
     }
@@ -207,17 +203,18 @@ impl<R: Runtime> Attempt<'_, R> {
             self.client().abort();
             return Next::Cut;
         }
-        // Nothing more to say; a failure to say so shows when the rest is read.
+        // The client sees that nothing follows; a failure to tell it so shows when the rest is read. The upload fails
+        // on the client's next bytes, or when those have not come for a while.
         let _ = self.client().shutdown_send().await;
-        self.client().recv_by(self.runtime().now() + LINGER);
-        Next::Close
+        self.client().recv_by(self.runtime().now() + http::LINGER);
+        Next::Linger
     }
 
     /// Keeps the connection for the next exchange if it is fit, and closes it otherwise.
     fn release(self, course: &Course) {
         let exchange = self.exchange;
         let worker = &exchange.connection.worker;
-        if !exchange.tally.can_reuse.get() || !self.is_sent.get() || !self.stream.is_idle() {
+        if !self.can_reuse.get() || !self.is_sent.get() || !self.stream.is_idle() {
             return;
         }
         let place = worker.shared.place(exchange.plan.route.upstream, course.backend);

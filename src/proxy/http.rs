@@ -15,9 +15,9 @@ use crate::http1::{HeadLimits, HeadScanner};
 use crate::runtime::{Runtime, Stream};
 
 /// How long a connection that is given up is still read, so that the last answer is not lost to a reset.
-const LINGER: Duration = Duration::from_secs(2);
+pub(super) const LINGER: Duration = Duration::from_secs(2);
 /// Connections beyond the limit that are told so; more are closed without a word.
-const TOLD: usize = 64;
+pub const TOLD: usize = 64;
 
 /// A client's connection and what belongs to it.
 pub(super) struct Connection<R: Runtime> {
@@ -38,8 +38,10 @@ pub(super) struct Connection<R: Runtime> {
 pub(super) enum Next {
     /// Read the next request.
     KeepAlive,
-    /// Close it in order; what the client still sends is read for a while.
+    /// Close it in order: all was read.
     Close,
+    /// Close it in order; what the client still sends is read for a while.
+    Linger,
     /// End it so that nobody takes half a message for a whole one.
     Cut,
 }
@@ -96,7 +98,7 @@ async fn serve_all<R: Runtime>(connection: &Connection<R>) {
     }
     match next {
         Next::Cut => connection.client.abort(),
-        _ if connection.client.is_idle() => {}
+        Next::Close if connection.client.is_idle() => {}
         _ => linger(connection.runtime(), &connection.client).await,
     }
 }

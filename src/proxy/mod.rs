@@ -22,5 +22,6 @@ mod tunnel;
 pub mod verdict;
 mod worker;
 
+pub use http::TOLD;
 pub use shared::Shared;
 pub use worker::serve;

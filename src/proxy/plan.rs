@@ -21,7 +21,6 @@ pub(super) struct Plan<'a> {
     pub(super) nominated: Nominated,
     pub(super) manner: Manner,
     pub(super) is_idempotent: bool,
-    pub(super) wants_keep_alive: bool,
     pub(super) expects_continue: bool,
     upgrade: Option<Span>,
     host: Option<Span>,
@@ -32,9 +31,9 @@ pub(super) struct Plan<'a> {
 pub(super) struct Manner {
     pub(super) version: Version,
     pub(super) is_head: bool,
-    /// The connection is fit for another request after an answer of our own: it is wanted, and nothing of this request
-    /// is left unread.
-    pub(super) can_go_on: bool,
+    pub(super) wants_keep_alive: bool,
+    /// Nothing of the request follows its head.
+    pub(super) is_whole: bool,
 }
 
 /// A request that goes nowhere.
@@ -100,7 +99,6 @@ pub(super) fn plan<'a, R: Runtime>(
         nominated: request.fields.nominated(),
         manner,
         is_idempotent: request.is_idempotent(),
-        wants_keep_alive: request.wants_keep_alive,
         expects_continue: request.expects_continue,
         upgrade: request.upgrade.map(|upgrade| Span::new(head, upgrade)),
         host: request.host.map(|host| Span::new(head, host.as_bytes())),
@@ -153,7 +151,7 @@ fn redirect<'a, R: Runtime>(
 ) -> Planned<'a> {
     let reply =
         Reply { add_slash: Some(&request.target), ..manner.reply(308, "The path ends with a slash.") };
-    Planned::Redirect(Answer::write(connection, reply))
+    Planned::Redirect(Answer::write(connection, manner, reply))
 }
 
 fn violated(violation: Violation) -> Failure {
@@ -162,13 +160,15 @@ fn violated(violation: Violation) -> Failure {
 
 impl Manner {
     /// For a request that was not understood.
-    pub(super) const UNKNOWN: Self = Self { version: Version::Http11, is_head: false, can_go_on: false };
+    pub(super) const UNKNOWN: Self =
+        Self { version: Version::Http11, is_head: false, wants_keep_alive: false, is_whole: false };
 
     fn of(request: &Request<'_>) -> Self {
         Self {
             version: request.version,
             is_head: request.is_head(),
-            can_go_on: request.wants_keep_alive && !request.framing.has_body(),
+            wants_keep_alive: request.wants_keep_alive,
+            is_whole: !request.framing.has_body(),
         }
     }
 
@@ -178,7 +178,7 @@ impl Manner {
             status,
             text,
             client: self.version,
-            keeps_client: self.can_go_on,
+            keeps_client: self.wants_keep_alive && self.is_whole,
             is_head: self.is_head,
             retry_after_s: None,
             add_slash: None,

@@ -13,7 +13,16 @@ pub(super) enum Reading {
     /// The protocol switch that the client asked for.
     Switching(Batch),
     /// The response.
-    Final { head: Batch, body: Body, keeps_client: bool },
+    Final(Final),
+}
+
+/// The final response: its head, written for the client, and what follows.
+pub(super) struct Final {
+    pub(super) head: Batch,
+    pub(super) body: Body,
+    pub(super) keeps_client: bool,
+    /// The backend's connection may carry another exchange when this one is over.
+    pub(super) may_reuse_backend: bool,
 }
 
 /// Reads a response's head, and writes the one for the client.
@@ -30,17 +39,17 @@ pub(super) fn read<R: Runtime>(attempt: &Attempt<'_, R>, head: &Head) -> Result<
         return Ok(Reading::Interim(interim(attempt, &response)));
     }
     tally.status.set(Some(response.status));
-    tally.can_reuse.set(response.may_reuse_backend);
     if response.is_switching {
         return Ok(Reading::Switching(write(attempt, &response, false)));
     }
     let keeps_client = client_stays(may_keep(attempt), plan.manner.version, response.framing);
     let is_decoded = response.framing == Framing::Chunked && plan.manner.version == Version::Http10;
-    Ok(Reading::Final {
+    Ok(Reading::Final(Final {
         head: write(attempt, &response, keeps_client),
         body: Body::of_response(response.framing, response.fields.nominated(), is_decoded),
         keeps_client,
-    })
+        may_reuse_backend: response.may_reuse_backend,
+    }))
 }
 
 /// Whether the client's connection may stay, as far as the request and this process decide that. A client that still
@@ -48,7 +57,7 @@ pub(super) fn read<R: Runtime>(attempt: &Attempt<'_, R>, head: &Head) -> Result<
 fn may_keep<R: Runtime>(attempt: &Attempt<'_, R>) -> bool {
     let plan = attempt.exchange.plan;
     let is_clear = attempt.is_sent.get() || !plan.expects_continue || attempt.is_continued.get();
-    plan.wants_keep_alive && is_clear && !attempt.runtime().is_draining()
+    plan.manner.wants_keep_alive && is_clear && !attempt.runtime().is_draining()
 }
 
 /// RFC 9110 section 15.2: "A server MUST NOT send a 1xx response to an HTTP/1.0 client." A 100 goes on only to a client

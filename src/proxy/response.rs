@@ -28,10 +28,11 @@ pub(super) async fn relay<R: Runtime>(attempt: &Attempt<'_, R>) -> Result<Next, 
                 pass_on(attempt, batch).await?;
                 return open_tunnel(attempt).await;
             }
-            Reading::Final { head, body, keeps_client } => {
+            Reading::Final(response) => {
                 attempt.has_response.set(true);
-                relay_final(attempt, head, body).await?;
-                return Ok(if *keeps_client { Next::KeepAlive } else { Next::Close });
+                relay_final(attempt, &mut response.head, &mut response.body).await?;
+                attempt.can_reuse.set(response.may_reuse_backend);
+                return Ok(if response.keeps_client { Next::KeepAlive } else { Next::Close });
             }
         }
     }
@@ -63,7 +64,11 @@ async fn pass_on<R: Runtime>(attempt: &Attempt<'_, R>, batch: &mut Batch) -> Res
         return Ok(());
     }
     let sent = attempt.client().send(batch.take(), attempt.runtime().now() + attempt.timeouts().body).await;
-    sent.map_err(|error| Failure::client(Stage::ResponseHead, Cause::from(&error)))
+    sent.map_err(|error| {
+        // A part of it may have gone: nothing can follow.
+        attempt.exchange.tally.answered.set(true);
+        Failure::client(Stage::ResponseHead, Cause::from(&error))
+    })
 }
 
 async fn relay_final<R: Runtime>(

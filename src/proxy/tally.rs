@@ -24,8 +24,6 @@ pub(super) struct Tally {
     pub(super) request_body: Cell<u64>,
     /// Bytes of the response's body that the kernel took for the client.
     pub(super) response_body: Cell<u64>,
-    /// The backend's connection may carry another exchange, as far as the response says.
-    pub(super) can_reuse: Cell<bool>,
     /// What the record will say went wrong: the first failure.
     failure: Cell<Option<Failure>>,
     backend: Cell<Option<(UpstreamId, BackendId)>>,
