@@ -1,5 +1,7 @@
 //! Ringway's own answers: what it says when it has nothing to relay.
 
+use std::time::Instant;
+
 use super::failure::{Cause, Failure, Side, Stage};
 use super::http::{Connection, Next};
 use super::plan::Manner;
@@ -61,9 +63,8 @@ pub(super) async fn settle<R: Runtime>(
 }
 
 /// Answers a connection that has no request that could be understood, and leaves a record of it.
-pub(super) async fn refuse<R: Runtime>(connection: &Connection<R>, failure: Failure) -> Next {
+pub(super) async fn refuse<R: Runtime>(connection: &Connection<R>, failure: Failure, begun: Instant) -> Next {
     let tally = Tally::default();
-    let begun = connection.runtime().clock();
     let next = settle(connection, &tally, failure, Manner::UNKNOWN).await;
     tally.record(connection, None, begun);
     next
@@ -98,6 +99,7 @@ fn explain<R: Runtime>(connection: &Connection<R>, tally: &Tally, failure: Failu
         }
         (Side::Backend, ..) => format!("A backend of upstream \"{upstream}\" gave no valid answer."),
         (Side::Proxy, _, Cause::NoRoute) => "No route leads from this host and path.".to_owned(),
+        (Side::Proxy, Stage::Connect, _) => "The proxy has run out of connections to backends.".to_owned(),
         (Side::Proxy, ..) => "The proxy is at the limit of its connections.".to_owned(),
         (Side::Client, _, Cause::TimedOut) => "The request took too long to arrive.".to_owned(),
         (Side::Client, ..) => "The request breaks a rule of HTTP/1.1 or a limit of this proxy.".to_owned(),

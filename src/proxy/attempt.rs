@@ -95,10 +95,10 @@ async fn open<R: Runtime>(exchange: &Exchange<'_, R>, course: &Course) -> Result
     }
     let stream = connect(exchange, course).await?;
     exchange.upstream.restore(course.backend);
-    Ok(stream)
+    if stream.is_idle() { Ok(stream) } else { Err(Failure::backend(Stage::ResponseHead, Cause::Unasked)) }
 }
 
-/// A new connection. Where this side has run out of something (descriptors, ports), its idle connections are given up
+/// A new connection. Where this side has run out of descriptors, its idle connections are given up
 /// and it is tried once more: that is no failure of the backend.
 async fn connect<R: Runtime>(exchange: &Exchange<'_, R>, course: &Course) -> Result<R::Stream, Failure> {
     let (worker, runtime) = (&exchange.connection.worker, exchange.connection.runtime());
@@ -108,13 +108,13 @@ async fn connect<R: Runtime>(exchange: &Exchange<'_, R>, course: &Course) -> Res
         Ok(stream) => return Ok(stream),
         Err(error) => Cause::from(&error),
     };
-    if cause != Cause::Io {
+    if cause != Cause::Shortage {
         return Err(Failure::backend(Stage::Connect, cause));
     }
     worker.idle.borrow_mut().clear();
     runtime.sleep(runtime.now() + SHORTAGE_PAUSE).await;
     runtime.connect(address, by).await.map_err(|error| match Cause::from(&error) {
-        Cause::Io => Failure::proxy(Stage::Connect, Cause::Io),
+        Cause::Shortage => Failure::proxy(Stage::Connect, Cause::Shortage),
         cause => Failure::backend(Stage::Connect, cause),
     })
 }
@@ -156,7 +156,7 @@ impl<R: Runtime> Attempt<'_, R> {
             runtime: self.runtime(),
             from: self.client(),
             to: &self.stream,
-            idle: self.timeouts().body,
+            idle: self.upload_idle(),
             moved: &self.exchange.tally.request_body,
             begun: &Cell::new(true),
         };
@@ -167,6 +167,12 @@ impl<R: Runtime> Attempt<'_, R> {
         if !self.is_answered.get() {
             self.wait_for_response();
         }
+    }
+
+    /// A client that waits for a 100 waits for the backend: it may be silent as long as the backend may.
+    fn upload_idle(&self) -> Duration {
+        let Timeouts { body, first_byte, .. } = *self.timeouts();
+        if self.exchange.plan.expects_continue { body.max(first_byte) } else { body }
     }
 
     /// From here on the time to the first byte of the response counts, unless the response is there already.

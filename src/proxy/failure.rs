@@ -69,6 +69,10 @@ pub enum Cause {
     Limit,
     /// Ended from this side: the other direction had failed, or a drain ran out of time.
     Stopped,
+    /// This process has run out of descriptors or memory.
+    Shortage,
+    /// Bytes, or the end, came on a new connection before anything was asked.
+    Unasked,
     /// Anything else the kernel says.
     Io,
 }
@@ -103,6 +107,8 @@ impl Cause {
             Self::NoRoute => "no-route",
             Self::Limit => "limit",
             Self::Stopped => "stopped",
+            Self::Shortage => "shortage",
+            Self::Unasked => "unasked",
             Self::Io => "io",
         }
     }
@@ -113,15 +119,26 @@ impl From<&io::Error> for Cause {
         match error.kind() {
             io::ErrorKind::TimedOut => Self::TimedOut,
             io::ErrorKind::ConnectionRefused => Self::Refused,
-            io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => Self::Unreachable,
+            io::ErrorKind::HostUnreachable
+            | io::ErrorKind::NetworkUnreachable
+            | io::ErrorKind::NetworkDown => Self::Unreachable,
+            io::ErrorKind::OutOfMemory => Self::Shortage,
             io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionAborted => {
                 Self::Reset
             }
             io::ErrorKind::UnexpectedEof => Self::Closed,
             io::ErrorKind::Interrupted => Self::Stopped,
+            _ if is_shortage(error) => Self::Shortage,
             _ => Self::Io,
         }
     }
+}
+
+/// Descriptors of the process and of the system, and memory of the kernel.
+fn is_shortage(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let shortages = [Errno::MFILE, Errno::NFILE, Errno::AGAIN, Errno::NOBUFS, Errno::NOMEM];
+    Errno::from_io_error(error).is_some_and(|errno| shortages.contains(&errno))
 }
 
 impl fmt::Display for Failure {

@@ -91,7 +91,8 @@ async fn serve_all<R: Runtime>(connection: &Connection<R>) {
     }
     let mut next = Next::KeepAlive;
     if connection.rank > limit {
-        next = answer::refuse(connection, Failure::proxy(Stage::Accept, Cause::Limit)).await;
+        let failure = Failure::proxy(Stage::Accept, Cause::Limit);
+        next = answer::refuse(connection, failure, connection.runtime().clock()).await;
     }
     while next == Next::KeepAlive {
         next = serve_one(connection).await;
@@ -117,7 +118,7 @@ async fn serve_one<R: Runtime>(connection: &Connection<R>) -> Next {
         Err(NoHead::Nothing) => Next::Close,
         Err(NoHead::Failed(Cause::Reset, 0)) => Next::Cut,
         Err(NoHead::Failed(cause, _)) => {
-            answer::refuse(connection, Failure::client(Stage::RequestHead, cause)).await
+            answer::refuse(connection, Failure::client(Stage::RequestHead, cause), begun).await
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::upstream::retry::AttemptState;
 /// The counts of one exchange, shared by its two directions.
 #[derive(Default)]
 pub(super) struct Tally {
-    /// The status that the client was sent.
+    /// The status of the answer that was written for the client.
     pub(super) status: Cell<Option<u16>>,
     /// A final response, or our own answer, has begun to go to the client.
     pub(super) answered: Cell<bool>,

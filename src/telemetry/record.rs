@@ -12,19 +12,19 @@ pub struct Record<'a> {
     pub client: SocketAddr,
     /// Name of the listener.
     pub listener: &'a str,
-    /// Method and target as they came (a long target is cut); empty if the head was not understood.
+    /// Method and target as they came; empty if the head was not understood.
     pub request: &'a [u8],
     /// The backend that was tried last, by its configured address; absent if none was.
     pub backend: Option<&'a str>,
     /// What went over the wire.
     pub traffic: Traffic,
-    /// The status that the client was sent; absent if none was.
+    /// The status of the answer that was written for the client; absent if there was none.
     pub status: Option<u16>,
     /// The label of what went wrong, `side.stage.cause`, if anything did.
     pub failure: Option<&'a dyn fmt::Display>,
 }
 
-/// Moments of an exchange, from the turn's clock.
+/// Moments of an exchange, from the clock itself.
 #[derive(Debug, Clone, Copy)]
 pub struct Moments {
     /// The first bytes of the request's head were there.

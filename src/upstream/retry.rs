@@ -31,11 +31,6 @@ impl AttemptState {
     }
 }
 
-/// Whether a method is idempotent (RFC 9110 section 9.2.2); unknown ones are not.
-pub fn is_idempotent(method: &[u8]) -> bool {
-    matches!(method, b"GET" | b"HEAD" | b"OPTIONS" | b"TRACE" | b"PUT" | b"DELETE")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -58,11 +53,5 @@ mod tests {
         assert!(!AttemptState { response_begun: true, ..STALE }.may_retry());
         assert!(!AttemptState { body_consumed: true, ..STALE }.may_retry());
         assert!(!AttemptState { retried: true, ..STALE }.may_retry());
-    }
-
-    #[test]
-    fn post_patch_and_unknown_methods_are_not_idempotent() {
-        assert!(is_idempotent(b"GET") && is_idempotent(b"DELETE"));
-        assert!(!is_idempotent(b"POST") && !is_idempotent(b"PATCH") && !is_idempotent(b"get"));
     }
 }
