@@ -1,4 +1,4 @@
-//! Host and path to a route: the most specific one wins, and the order in the file never matters.
+//! Listener, host and path to a route: the most specific one wins, and the order in the file never matters.
 
 use std::cmp::Reverse;
 
@@ -7,6 +7,8 @@ use crate::config::{Timeouts, UpstreamId};
 /// A rule from host and path to an upstream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Route {
+    /// Whether it names the listener or holds for all.
+    pub scope: Scope,
     /// Which hosts it holds for.
     pub host: HostRule,
     /// Path prefix, whole segments: begins with `/`; `/` is the default.
@@ -17,6 +19,15 @@ pub struct Route {
     pub upstream: UpstreamId,
     /// Timeouts of its exchanges.
     pub timeouts: Timeouts,
+}
+
+/// Which listeners a route holds for; the more specific first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Scope {
+    /// The one that it names.
+    Own,
+    /// Every one.
+    Common,
 }
 
 /// Which hosts a route holds for; names are lower case and without a port.
@@ -49,7 +60,7 @@ pub enum Found<'a> {
 }
 
 impl RouteTable {
-    /// A table of these routes, in any order; no two with the same host and path.
+    /// A table of these routes, in any order; no two with the same scope, host and path.
     pub fn new(mut routes: Vec<Route>) -> Self {
         routes.sort_by(|a, b| a.order().cmp(&b.order()));
         Self { routes }
@@ -60,44 +71,76 @@ impl RouteTable {
         &self.routes
     }
 
+    /// The routes that the listener has for itself, the most specific first.
+    pub fn own(&self) -> &[Route] {
+        &self.routes[..self.own_count()]
+    }
+
+    /// The routes that every listener has, the most specific first: the same ones in the same order for all of them,
+    /// but for their timeouts.
+    pub fn common(&self) -> &[Route] {
+        &self.routes[self.own_count()..]
+    }
+
     /// The route for a host (no port; any case) and a normalised path.
     ///
-    /// A host's own routes come before those for any host; where none of them matches the path, the less specific
-    /// host rules are asked. A path that lacks only the slash at the end of a route's is answered as if it matched
-    /// that route, unless the same host has a route for just this path.
+    /// The listener's own routes come before the common ones, and in each of these groups a host's routes before those
+    /// for any host. Where none of them matches the path, the less specific ones are asked. A path that lacks only the
+    /// slash at the end of a route's is answered as if it matched that route, unless the same group has a route of the
+    /// same host for just this path.
     pub fn find(&self, host: &[u8], path: &[u8]) -> Found<'_> {
         for route in self.routes.iter().filter(|route| route.host.matches(host)) {
             if route.matches_path(path) {
                 return Found::Route(route);
             }
-            if route.lacks_only_a_slash(path) && !self.has(&route.host, path) {
+            if route.lacks_only_a_slash(path) && !self.has_beside(route, path) {
                 return Found::AddSlash;
             }
         }
         Found::Nothing
     }
 
-    fn has(&self, host: &HostRule, path: &[u8]) -> bool {
-        self.routes.iter().any(|route| route.host == *host && route.path.as_bytes() == path)
+    fn has_beside(&self, route: &Route, path: &[u8]) -> bool {
+        let place = (route.scope, &route.host, path);
+        self.routes.iter().any(|other| (other.scope, &other.host, other.path.as_bytes()) == place)
+    }
+
+    fn own_count(&self) -> usize {
+        self.routes.partition_point(|route| route.scope == Scope::Own)
     }
 }
 
 impl Route {
     /// The most specific first; the last two only make the order the same for every order of the file.
     fn order(&self) -> impl Ord {
-        (self.host.rank(), Reverse(self.path.len()), &self.host, &self.path)
+        (self.scope, self.host.rank(), Reverse(self.path.len()), &self.host, &self.path)
     }
 
-    /// Whole segments: `/images/` and `/images` match what lies below, `/imagesX` is not below.
     fn matches_path(&self, path: &[u8]) -> bool {
-        path.strip_prefix(self.path.as_bytes())
-            .is_some_and(|rest| rest.is_empty() || self.path.ends_with('/') || rest[0] == b'/')
+        is_at_or_below(path, &self.path)
     }
 
-    /// `/images` for the route `/images/`.
     fn lacks_only_a_slash(&self, path: &[u8]) -> bool {
-        !path.is_empty() && self.path.as_bytes().strip_suffix(b"/") == Some(path)
+        lacks_only_the_slash_of(path, &self.path)
     }
+}
+
+/// Whether a route with the path `first`, asked before one with the path `second`, leaves that nothing: each path
+/// that `second` matches is matched by `first`, or sent on to it for its slash.
+pub fn takes_all_paths(first: &str, second: &str) -> bool {
+    let second = second.as_bytes();
+    is_at_or_below(second, first) || lacks_only_the_slash_of(second, first)
+}
+
+/// Whole segments: `/images/` and `/images` match what lies below, `/imagesX` is not below.
+fn is_at_or_below(path: &[u8], prefix: &str) -> bool {
+    path.strip_prefix(prefix.as_bytes())
+        .is_some_and(|rest| rest.is_empty() || prefix.ends_with('/') || rest[0] == b'/')
+}
+
+/// `/images` for `/images/`.
+fn lacks_only_the_slash_of(path: &[u8], folder: &str) -> bool {
+    !path.is_empty() && folder.as_bytes().strip_suffix(b"/") == Some(path)
 }
 
 impl HostRule {
@@ -109,6 +152,16 @@ impl HostRule {
                 Some(suffix) => Self::Suffix(suffix.to_owned()),
                 None => Self::Exact(name),
             },
+        }
+    }
+
+    /// Whether it holds for every host that the other one holds for.
+    pub fn covers(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Any, _) => true,
+            (Self::Suffix(suffix), Self::Suffix(other)) => other.ends_with(suffix),
+            (_, Self::Exact(name)) => self.matches(name.as_bytes()),
+            _ => false,
         }
     }
 
@@ -139,11 +192,16 @@ mod tests {
 
     use super::*;
 
-    /// A table of `host path` rules; the upstream of each is its place in the list.
+    /// A table of `host path` rules, some of them `own host path`; the upstream of each is its place in the list.
     fn table(rules: &[&str]) -> RouteTable {
         let route = |(i, rule): (usize, &&str)| {
-            let (host, path) = rule.split_once(' ').unwrap();
+            let (scope, place) = match rule.strip_prefix("own ") {
+                Some(place) => (Scope::Own, place),
+                None => (Scope::Common, *rule),
+            };
+            let (host, path) = place.split_once(' ').unwrap();
             Route {
+                scope,
                 host: HostRule::new((host != "-").then_some(host)),
                 path: path.to_owned(),
                 strip_prefix: false,
@@ -213,6 +271,33 @@ mod tests {
     }
 
     #[test]
+    fn the_listener_then_the_host_then_the_path() {
+        for (rules, found) in [
+            (&["own - /", "h /a/b"][..], "own - /"),
+            (&["own - /", "- /a/"], "own - /"),
+            (&["own - /", "- /"], "own - /"),
+            (&["own *.h /", "h /a/"], "h /a/"),
+            (&["own h /", "own - /a/b", "h /a/b"], "own h /"),
+            (&["own h /c/", "own - /", "h /a/"], "own - /"),
+            (&["own - /c/", "- /", "h /a/"], "h /a/"),
+            (&["own - /c/", "- /", "*.h /a/"], "- /"),
+            (&["own x /", "- /a/b"], "- /a/b"),
+            (&["own x /", "own - /c"], "nothing"),
+        ] {
+            assert_eq!(find(rules, "h", "/a/b"), found, "{rules:?}");
+        }
+    }
+
+    #[test]
+    fn own_and_common_routes_are_told_apart() {
+        let table = table(&["- /", "own - /a", "h /b", "own h /"]);
+        let paths = |routes: &[Route]| routes.iter().map(|route| route.path.clone()).collect::<Vec<_>>();
+        assert_eq!(paths(table.own()), ["/", "/a"]);
+        assert_eq!(paths(table.common()), ["/b", "/"]);
+        assert_eq!(table.own().len() + table.common().len(), table.routes().len());
+    }
+
+    #[test]
     fn a_missing_slash_is_asked_for() {
         for (rules, host, path, found) in [
             (&["- /images/"][..], "h", "/images", "308"),
@@ -229,6 +314,15 @@ mod tests {
             (&["h /", "- /images/"], "h", "/images", "h /"),
             (&["h /images", "- /images/"], "h", "/images", "h /images"),
             (&["h /images", "- /images/"], "other", "/images", "308"),
+            // So does the listener, and a common folder is not even named there.
+            (&["own - /", "- /images/"], "h", "/images", "own - /"),
+            (&["own - /", "h /images/"], "h", "/images", "own - /"),
+            (&["own - /images", "h /images/"], "h", "/images", "own - /images"),
+            (&["own h /", "- /images/"], "other", "/images", "308"),
+            // Its own folder is asked before a common route, as it is for all that lies in it.
+            (&["own - /images/", "- /images"], "h", "/images", "308"),
+            (&["own - /images/", "own - /", "- /images"], "h", "/images", "308"),
+            (&["own - /images/", "h /"], "h", "/images", "308"),
             // The slash of the root is never missing.
             (&["- /"], "h", "", "nothing"),
             (&["- /images/"], "h", "/", "nothing"),
@@ -255,20 +349,102 @@ mod tests {
         assert_eq!(find(&[], "h", "/"), "nothing");
     }
 
+    #[test]
+    fn hosts_that_cover_others() {
+        let covers = |first: &str, second: &str| {
+            let rule = |host: &str| HostRule::new((host != "-").then_some(host));
+            rule(first).covers(&rule(second))
+        };
+        for (first, second) in [
+            ("-", "-"),
+            ("-", "h"),
+            ("-", "*.h"),
+            ("*.h", "a.h"),
+            ("*.h", "*.h"),
+            ("*.h", "*.a.h"),
+            ("h", "H"),
+        ] {
+            assert!(covers(first, second), "{first} {second}");
+        }
+        for (first, second) in [
+            ("h", "-"),
+            ("*.h", "-"),
+            ("*.h", "h"),
+            ("*.a.h", "*.h"),
+            ("a.h", "*.h"),
+            ("h", "x"),
+            ("*.h", "*.ah"),
+        ] {
+            assert!(!covers(first, second), "{first} {second}");
+        }
+    }
+
+    #[test]
+    fn paths_that_leave_nothing() {
+        for (first, second, takes_all) in [
+            ("/", "/", true),
+            ("/", "/a", true),
+            ("/a", "/a/", true),
+            ("/a/", "/a", true),
+            ("/a/", "/a/b", true),
+            ("/a", "/ab", false),
+            ("/a/", "/", false),
+            ("/a/b", "/a/", false),
+        ] {
+            assert_eq!(takes_all_paths(first, second), takes_all, "{first} {second}");
+        }
+    }
+
     const HOSTS: [&str; 5] = ["-", "h", "a.h", "*.h", "*.a.h"];
     const PATHS: [&str; 7] = ["/", "/a", "/a/", "/a/b", "/a/b/", "/ab/", "/b/"];
+
+    const ASKED_HOSTS: [&str; 5] = ["h", "a.h", "b.a.h", "x", ""];
+    const ASKED_PATHS: [&str; 9] = ["/", "/a", "/a/", "/a/b", "/a/b/", "/a/b/c", "/ab", "/abc", "/c"];
+
+    /// Every rule for the hosts and paths above, each begun like this.
+    fn all_rules(begin: &str) -> Vec<String> {
+        HOSTS.iter().flat_map(|host| PATHS.map(|path| format!("{begin}{host} {path}"))).collect()
+    }
 
     proptest! {
         #[test]
         fn the_order_of_the_file_never_matters(
-            rules in proptest::sample::subsequence(
-                HOSTS.iter().flat_map(|host| PATHS.map(|path| format!("{host} {path}"))).collect::<Vec<_>>(), 1..12),
-            host in proptest::sample::select(vec!["h", "a.h", "b.a.h", "x"]),
-            path in proptest::sample::select(vec!["/", "/a", "/a/", "/a/b", "/a/b/c", "/ab", "/abc", "/c"]),
+            rules in proptest::sample::subsequence([all_rules(""), all_rules("own ")].concat(), 1..16),
+            host in proptest::sample::select(&ASKED_HOSTS),
+            path in proptest::sample::select(&ASKED_PATHS),
         ) {
             let forward: Vec<&str> = rules.iter().map(String::as_str).collect();
             let backward: Vec<&str> = forward.iter().rev().copied().collect();
             prop_assert_eq!(find(&forward, host, path), find(&backward, host, path));
+        }
+
+        #[test]
+        fn a_default_of_its_own_closes_a_listener_to_common_routes(
+            own in proptest::sample::subsequence(all_rules("own "), 0..8),
+            common in proptest::sample::subsequence(all_rules(""), 0..8),
+            host in proptest::sample::select(&ASKED_HOSTS),
+            path in proptest::sample::select(&ASKED_PATHS),
+        ) {
+            let closed: Vec<&str> =
+                own.iter().map(String::as_str).filter(|rule| *rule != "own - /").chain(["own - /"]).collect();
+            let all: Vec<&str> = closed.iter().copied().chain(common.iter().map(String::as_str)).collect();
+            prop_assert_eq!(find(&all, host, path), find(&closed, host, path));
+        }
+
+        #[test]
+        fn what_is_covered_is_never_found(
+            own in proptest::sample::subsequence(all_rules("own "), 1..8),
+            common in proptest::sample::select(all_rules("")),
+            host in proptest::sample::select(&ASKED_HOSTS),
+            path in proptest::sample::select(&ASKED_PATHS),
+        ) {
+            let rules: Vec<&str> = own.iter().map(String::as_str).chain([common.as_str()]).collect();
+            let table = table(&rules);
+            let second = &table.common()[0];
+            let is_covered = table.own().iter().any(|first| {
+                first.host.covers(&second.host) && takes_all_paths(&first.path, &second.path)
+            });
+            prop_assert!(!is_covered || find(&rules, host, path) != common);
         }
     }
 }

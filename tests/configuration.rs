@@ -77,6 +77,25 @@ fn what_is_shown_of_a_good_file_is_the_same_configuration() {
 }
 
 #[test]
+fn a_route_for_every_listener_is_shown_once_and_without_the_timeouts_that_differ() {
+    let config = good(include_str!("configuration/valid/own-before-common.toml"));
+    let shown = config.to_toml();
+    let routes: Vec<_> =
+        shown.split("[[route]]\n").skip(1).map(|rest| rest.split("\n\n").next().unwrap()).collect();
+    let route = |listener: &str, path: &str, upstream: &str, body: &str| {
+        let place = format!("{listener}path = \"{path}\"\nstrip-prefix = false\nupstream = \"{upstream}\"\n");
+        format!("{place}timeouts = {{ {body}connect = \"3s\", first-byte = \"1m\", tunnel = \"1h\" }}")
+    };
+    let expected = [
+        route("listener = \"a\"\n", "/", "own", "body = \"5s\", "),
+        route("", "/images/", "common", ""),
+        route("", "/videos/", "common", "body = \"2m\", "),
+        route("", "/", "common", ""),
+    ];
+    assert_eq!(routes, expected, "{shown}");
+}
+
+#[test]
 fn what_is_shown_names_every_option() {
     let everything = fs::read_to_string(&files("valid")[0]).unwrap();
     let shown = good(&everything).to_toml();
@@ -203,7 +222,7 @@ fn a_listener_has_its_own_routes_and_those_for_all() {
             other => format!("{other:?}"),
         };
     assert_eq!(upstream(0, "/"), "own");
-    assert_eq!(upstream(0, "/images/a"), "common");
+    assert_eq!(upstream(0, "/images/a"), "own");
     assert_eq!(upstream(1, "/"), "common");
     assert_eq!(upstream(1, "/images/a"), "common");
     let body_s: Vec<_> =

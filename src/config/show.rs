@@ -12,15 +12,20 @@ use crate::route::{HostRule, Route};
 impl Config {
     /// The whole configuration as a file that [`Config::parse`] reads as the same configuration.
     ///
-    /// A route for every listener is written once for each of them, with the timeouts that it has there.
+    /// A route is written with all its timeouts, but for those of a route for every listener that differ between them.
     pub fn to_toml(&self) -> String {
         let mut out = String::new();
         self.write_process(&mut out);
         for listener in &self.listeners {
             write_listener(&mut out, listener);
-            for route in listener.routes.routes() {
-                write_route(&mut out, route, &listener.name, &self.upstreams[route.upstream.0].name);
+            for route in listener.routes.own() {
+                self.write_route(&mut out, route, Some(&listener.name), &[route.timeouts]);
             }
+        }
+        for (i, route) in self.listeners[0].routes.common().iter().enumerate() {
+            let timeouts: Vec<_> =
+                self.listeners.iter().map(|listener| listener.routes.common()[i].timeouts).collect();
+            self.write_route(&mut out, route, None, &timeouts);
         }
         for upstream in &self.upstreams {
             write_upstream(&mut out, upstream);
@@ -49,6 +54,23 @@ impl Config {
         line(out, "body-size", limits.body_size.map_or_else(|| quote("none"), size));
         line(out, "connections", limits.connections);
     }
+
+    /// `timeouts`: those that it has on each of the listeners it holds for.
+    fn write_route(&self, out: &mut String, route: &Route, listener: Option<&str>, timeouts: &[Timeouts]) {
+        table(out, "[[route]]");
+        if let Some(listener) = listener {
+            line(out, "listener", quote(listener));
+        }
+        match &route.host {
+            HostRule::Exact(name) => line(out, "host", quote(name)),
+            HostRule::Suffix(suffix) => line(out, "host", quote(&format!("*{suffix}"))),
+            HostRule::Any => {}
+        }
+        line(out, "path", quote(&route.path));
+        line(out, "strip-prefix", route.strip_prefix);
+        line(out, "upstream", quote(&self.upstreams[route.upstream.0].name));
+        write_timeouts(out, timeouts, &["body", "connect", "first-byte", "tunnel"]);
+    }
 }
 
 impl Timeouts {
@@ -75,25 +97,8 @@ fn write_listener(out: &mut String, listener: &ListenerConfig) {
     line(out, "protocol", "\"http\"");
     let trusted: Vec<_> = listener.trusted.prefixes().iter().map(|prefix| format!("\"{prefix}\"")).collect();
     line(out, "trusted", format!("[{}]", trusted.join(", ")));
-    line(
-        out,
-        "timeouts",
-        timeouts(&listener.timeouts, &["head", "body", "connect", "first-byte", "client-idle", "tunnel"]),
-    );
-}
-
-fn write_route(out: &mut String, route: &Route, listener: &str, upstream: &str) {
-    table(out, "[[route]]");
-    line(out, "listener", quote(listener));
-    match &route.host {
-        HostRule::Exact(name) => line(out, "host", quote(name)),
-        HostRule::Suffix(suffix) => line(out, "host", quote(&format!("*{suffix}"))),
-        HostRule::Any => {}
-    }
-    line(out, "path", quote(&route.path));
-    line(out, "strip-prefix", route.strip_prefix);
-    line(out, "upstream", quote(upstream));
-    line(out, "timeouts", timeouts(&route.timeouts, &["body", "connect", "first-byte", "tunnel"]));
+    let keys = ["head", "body", "connect", "first-byte", "client-idle", "tunnel"];
+    write_timeouts(out, &[listener.timeouts], &keys);
 }
 
 fn write_upstream(out: &mut String, upstream: &UpstreamConfig) {
@@ -109,10 +114,15 @@ fn write_upstream(out: &mut String, upstream: &UpstreamConfig) {
     out.push_str("]\n");
 }
 
-fn timeouts(timeouts: &Timeouts, keys: &[&str]) -> String {
-    let pairs = timeouts.pairs().into_iter().filter(|(key, _)| keys.contains(key));
+/// Writes those on which all agree. The others are left to the listeners, which is where they differ: what a route or
+/// its upstream sets is the same on every listener.
+fn write_timeouts(out: &mut String, timeouts: &[Timeouts], keys: &[&str]) {
+    let is_agreed = |pair: &(&str, Duration)| timeouts.iter().all(|other| other.pairs().contains(pair));
+    let pairs = timeouts[0].pairs().into_iter().filter(|pair| keys.contains(&pair.0) && is_agreed(pair));
     let pairs: Vec<_> = pairs.map(|(key, value)| format!("{key} = {}", duration(value))).collect();
-    format!("{{ {} }}", pairs.join(", "))
+    if !pairs.is_empty() {
+        line(out, "timeouts", format!("{{ {} }}", pairs.join(", ")));
+    }
 }
 
 fn access(access: &AccessLog) -> String {

@@ -7,7 +7,7 @@ use crate::config::file::{File, RouteEntry};
 use crate::config::problem::{Report, hint};
 use crate::config::walk::At;
 use crate::config::{Timeouts, UpstreamId};
-use crate::route::{HostRule, Route, RouteTable};
+use crate::route::{HostRule, Route, RouteTable, Scope, takes_all_paths};
 
 const DEFAULT_PATH: &str = "/";
 
@@ -22,6 +22,7 @@ pub(super) fn check(file: &File, report: &Report<'_>) {
         report_unrouted(file, report);
     }
     warn_unused(file, report);
+    warn_unreached(file, report);
     for route in &file.routes {
         let path = route.value.path.as_ref().map_or(DEFAULT_PATH, |path| &path.value);
         if let Some(flag) = route.value.strip_prefix.as_ref().filter(|flag| flag.value && path == "/") {
@@ -30,20 +31,12 @@ pub(super) fn check(file: &File, report: &Report<'_>) {
     }
 }
 
-/// The routes of one listener; its own win over those for all where host and path are the same.
+/// The routes of one listener: its own and those for all.
 ///
 /// `None`: something was refused.
 pub(super) fn build(file: &File, listener: &str, timeouts: &Timeouts) -> Option<RouteTable> {
-    let mut chosen: HashMap<(HostRule, &str), &RouteEntry> = HashMap::new();
-    for route in file.routes.iter().map(|route| &route.value) {
-        let place = (host(route), path(route));
-        match route.listener.as_ref().map(|own| own.value.as_str()) {
-            Some(own) if own == listener => drop(chosen.insert(place, route)),
-            Some(_) => {}
-            None => drop(chosen.entry(place).or_insert(route)),
-        }
-    }
-    let routes = chosen.into_values().map(|route| build_one(route, file, timeouts));
+    let holding = file.routes.iter().map(|route| &route.value).filter(|route| holds(route, listener));
+    let routes = holding.map(|route| build_one(route, file, timeouts));
     Some(RouteTable::new(routes.collect::<Option<_>>()?))
 }
 
@@ -53,12 +46,17 @@ fn build_one(route: &RouteEntry, file: &File, timeouts: &Timeouts) -> Option<Rou
         |name_there: &Option<At<String>>| name_there.as_ref().is_some_and(|there| there.value == *name);
     let upstream = file.upstreams.iter().position(|upstream| is_meant(&upstream.value.name))?;
     Some(Route {
+        scope: if route.listener.is_some() { Scope::Own } else { Scope::Common },
         host: host(route),
         path: path(route).to_owned(),
         strip_prefix: route.strip_prefix.as_ref().is_some_and(|flag| flag.value),
         upstream: UpstreamId(upstream),
         timeouts: timeouts.with(&file.upstreams[upstream].value.timeouts).with(&route.timeouts),
     })
+}
+
+fn holds(route: &RouteEntry, listener: &str) -> bool {
+    route.listener.as_ref().is_none_or(|own| own.value == listener)
 }
 
 fn host(route: &RouteEntry) -> HostRule {
@@ -109,9 +107,7 @@ fn report_equal(routes: &[At<RouteEntry>], report: &Report<'_>) {
 fn report_unrouted(file: &File, report: &Report<'_>) {
     for listener in file.listeners.iter().filter(|listener| listener.value.is_http) {
         let Some(name) = name_of(&listener.value) else { continue };
-        let holds =
-            |route: &At<RouteEntry>| route.value.listener.as_ref().is_none_or(|own| own.value == name);
-        if !file.routes.iter().any(holds) {
+        if !file.routes.iter().any(|route| holds(&route.value, &name)) {
             let message = format!(
                 "no route holds for this listener: write a [[route]] with listener = \"{name}\", or with none"
             );
@@ -131,6 +127,28 @@ fn warn_unused(file: &File, report: &Report<'_>) {
                 &name.path,
                 format!("no route leads to the upstream \"{}\"", name.value),
             );
+        }
+    }
+}
+
+/// Warns of routes for every listener that have no effect on one of them: it has a route of its own that is asked
+/// before, and takes all that they would take.
+fn warn_unreached(file: &File, report: &Report<'_>) {
+    let comparable = || file.routes.iter().filter(|route| route.value.is_comparable);
+    for name in file.listeners.iter().filter_map(|listener| name_of(&listener.value)) {
+        for common in comparable().filter(|route| route.value.listener.is_none()) {
+            let takes_all = |own: &&At<RouteEntry>| {
+                own.value.listener.as_ref().is_some_and(|listener| listener.value == name)
+                    && host(&own.value).covers(&host(&common.value))
+                    && takes_all_paths(path(&own.value), path(&common.value))
+            };
+            if let Some(own) = comparable().find(takes_all) {
+                let message = format!(
+                    "is never reached on listener \"{name}\": {} there takes everything this one could",
+                    own.path
+                );
+                report.warning(common.line, &common.path, message);
+            }
         }
     }
 }
