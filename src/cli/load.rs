@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use rustix::process::{Resource, getrlimit};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::EXIT_CONFIG;
 use crate::config::{Config, Environment};
@@ -50,6 +50,15 @@ pub(super) fn text(text: &str, name: &str) -> Result<Config, u8> {
 fn environment() -> Environment {
     Environment {
         cores: std::thread::available_parallelism().map_or(1, usize::from),
-        descriptors: getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX),
+        descriptors: raise_descriptors(),
     }
+}
+
+/// Raises the soft limit of descriptors to the hard one, as servers do, and says what holds then. Nothing here uses
+/// select(2), for whose sake the soft limit is low.
+fn raise_descriptors() -> u64 {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+    let now = if raised.is_ok() { limit.maximum } else { limit.current };
+    now.unwrap_or(u64::MAX)
 }

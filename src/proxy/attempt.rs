@@ -12,7 +12,7 @@ use crate::config::Timeouts;
 use crate::runtime::{Batch, Runtime, Stream, join};
 use crate::upstream::Backend;
 
-/// Longer than any request takes to be sent; each step of the sending has its own deadline.
+/// Longer than any request takes to be sent or answered; each step of that has its own deadline.
 const WHILE_SENDING: Duration = Duration::from_secs(24 * 3600);
 /// How long descriptors take to come free.
 const SHORTAGE_PAUSE: Duration = Duration::from_millis(5);
@@ -32,10 +32,10 @@ pub(super) struct Attempt<'a, R: Runtime> {
     pub(super) is_continued: Cell<bool>,
     /// The whole request has gone to the backend.
     pub(super) is_sent: Cell<bool>,
-    /// The client has its response, whole.
+    /// The response is over, whole or not.
     is_answered: Cell<bool>,
-    /// Why the request's body did not get to its end.
-    upload_failure: Cell<Option<Failure>>,
+    /// How the client failed: why the request's body did not get to its end, or why nobody waits for the response.
+    client_failure: Cell<Option<Failure>>,
 }
 
 /// Connects to the backend of the course (or takes an idle connection), sends the request, relays the response.
@@ -66,11 +66,12 @@ pub(super) async fn run<'a, R: Runtime>(
         is_continued: Cell::new(false),
         is_sent: Cell::new(false),
         is_answered: Cell::new(false),
-        upload_failure: Cell::new(None),
+        client_failure: Cell::new(None),
     };
     attempt.send_opening(head, request).await?;
     let next = if request.body.is_done() {
-        response::relay(&attempt).await?
+        let (next, ()) = join(attempt.answer(), attempt.watch_client()).await;
+        next.map_err(|failure| attempt.client_failure.get().unwrap_or(failure))?
     } else {
         // The body is still on its way: other requests do not carry the room for that.
         let upload = Box::pin(attempt.upload(request));
@@ -149,6 +150,33 @@ impl<R: Runtime> Attempt<'_, R> {
         Ok(())
     }
 
+    /// Relays the response to a request that was sent, and ends the watch on the client.
+    async fn answer(&self) -> Result<Next, Failure> {
+        let next = response::relay(self).await;
+        self.is_answered.set(true);
+        self.client().rouse();
+        next
+    }
+
+    /// Gives the backend up when the client's connection fails while it is answered. Bytes are its next request, and an
+    /// orderly end is no failure (it still reads): the watch ends there.
+    async fn watch_client(&self) {
+        let plan = self.exchange.plan;
+        // A connection that ends after this exchange has nothing armed then. A tunnel reads the client itself.
+        let may_switch = plan.asked(self.exchange.head).upgrade.is_some();
+        if self.is_answered.get() || may_switch || !plan.manner.wants_keep_alive {
+            return;
+        }
+        let Err(error) = self.client().readable(self.runtime().now() + WHILE_SENDING).await else { return };
+        let cause = Cause::from(&error);
+        if self.is_answered.get() || matches!(cause, Cause::Stopped | Cause::TimedOut) {
+            return;
+        }
+        let stage = if self.has_response.get() { Stage::ResponseBody } else { Stage::ResponseHead };
+        self.client_failure.set(Some(Failure::client(stage, cause)));
+        self.stream.abort();
+    }
+
     /// Relays the rest of the request's body, and then lets the clock of the response run.
     async fn upload(&self, request: &mut Request<'_>) {
         self.exchange.tally.note(|attempt| attempt.body_consumed = true);
@@ -186,7 +214,7 @@ impl<R: Runtime> Attempt<'_, R> {
     fn upload_failed(&self, broken: Broken) {
         match broken {
             Broken::From(cause) if !self.is_answered.get() => {
-                self.upload_failure.set(Some(Failure::client(Stage::RequestBody, cause)));
+                self.client_failure.set(Some(Failure::client(Stage::RequestBody, cause)));
                 self.stream.abort();
             }
             // The backend may have answered before it had read all: the response decides, within its time.
@@ -198,7 +226,7 @@ impl<R: Runtime> Attempt<'_, R> {
     async fn answer_early(&self) -> Next {
         let next = match response::relay(self).await {
             Ok(next) => next,
-            Err(failure) => self.exchange.settle(self.upload_failure.get().unwrap_or(failure)).await,
+            Err(failure) => self.exchange.settle(self.client_failure.get().unwrap_or(failure)).await,
         };
         if self.is_sent.get() {
             return next;

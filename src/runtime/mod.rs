@@ -142,6 +142,10 @@ pub trait Stream: 'static {
     /// Moves the deadline of the pending `readable`, `recv` or reading side of `relay_to`; without one, does nothing.
     fn recv_by(&self, by: Instant);
 
+    /// Ends a pending `readable`, which then returns `Ok` as it does for bytes, and nothing else: the direction stays
+    /// open, nothing is taken, and a later `readable` waits.
+    fn rouse(&self);
+
     /// Pending and later waits for bytes (`readable`, `recv`, the reading side of `relay_to`) end with [`stopped`].
     fn stop_recv(&self);
 

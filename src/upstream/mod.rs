@@ -144,15 +144,21 @@ impl Upstream {
         }
     }
 
-    /// A connection to the backend was made: whatever was held against it is forgotten.
+    /// A connection to the backend was made: whatever was held against it is forgotten. Where nothing could be reached
+    /// before, all are forgiven, or the first one to come back would carry everything.
     pub fn restore(&self, id: BackendId) {
         if self.cycle.load().renew_at.is_none() {
             return;
         }
         let mut ejected = self.lock_ejected();
-        if ejected[id.0].take().is_some() {
-            self.store(&ejected);
+        if ejected[id.0].is_none() {
+            return;
         }
+        if ejected.iter().all(Option::is_some) {
+            ejected.fill(None);
+        }
+        ejected[id.0] = None;
+        self.store(&ejected);
     }
 
     /// Lets backends whose time is over take part again.
@@ -288,6 +294,14 @@ mod tests {
         upstream.eject(BackendId(1), now);
         upstream.restore(BackendId(1));
         assert_eq!(picks(&upstream, now, 2), [0, 1]);
+    }
+
+    #[test]
+    fn after_an_outage_of_all_the_first_success_forgives_all() {
+        let (upstream, now) = (upstream(3), Instant::now());
+        (0..3).for_each(|id| upstream.eject(BackendId(id), now));
+        upstream.restore(BackendId(1));
+        assert_eq!(picks(&upstream, now, 3), [0, 1, 2]);
     }
 
     #[test]

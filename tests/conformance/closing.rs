@@ -2,8 +2,8 @@
 
 use std::io::{ErrorKind, Read};
 use std::net::Shutdown;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 
 use ringway::runtime::{Listener, Runtime, Stream, is_stopped, join};
 
@@ -232,6 +232,71 @@ pub(crate) fn short_connections_leak_nothing<R: Runtime>() {
                 assert_eq!(read_all(&mut peer), count.to_le_bytes());
             }
             stage.drain.raise();
+        },
+    );
+}
+
+pub(crate) fn rouse_ends_a_pending_readable_and_nothing_else<R: Runtime>() {
+    let (roused, is_roused) = mpsc::channel();
+    play::<R, _, _, _>(
+        move |runtime, listener| {
+            let roused = roused.clone();
+            async move {
+                let stream = accept(&listener).await;
+                stream.rouse();
+                let soon = runtime.now() + ms(20);
+                let wake = async {
+                    runtime.sleep(soon).await;
+                    stream.rouse();
+                };
+                let (ended, ()) = join(stream.readable(runtime.now() + ms(100)), wake).await;
+                ended.unwrap();
+                assert!(runtime.now() >= soon, "only a pending one is roused");
+                runtime.sleep(runtime.now() + ms(150)).await;
+                assert!(stream.is_idle() && stream.recv_now().is_none(), "its deadline is forgotten");
+                let wake = async {
+                    runtime.sleep(runtime.now() + ms(20)).await;
+                    stream.rouse();
+                    roused.send(()).unwrap();
+                };
+                let (heard, ()) = join(take(&runtime, &stream, 5), wake).await;
+                assert_eq!(heard, b"hello", "a recv goes on");
+                stream.readable(late(&runtime)).await.unwrap();
+                assert_eq!(take(&runtime, &stream, 5).await, b"again");
+            }
+        },
+        |stage| {
+            let mut peer = peer(stage.address);
+            is_roused.recv_timeout(BOUND).unwrap();
+            std::thread::sleep(ms(20));
+            write(&mut peer, b"hello");
+            std::thread::sleep(ms(20));
+            write(&mut peer, b"again");
+        },
+    );
+}
+
+pub(crate) fn readable_tells_a_reset<R: Runtime>() {
+    let (waits, is_waiting) = mpsc::channel();
+    play::<R, _, _, _>(
+        move |runtime, listener| {
+            let waits = waits.clone();
+            async move {
+                let stream = accept(&listener).await;
+                let tell = async {
+                    runtime.sleep(runtime.now() + ms(20)).await;
+                    waits.send(()).unwrap();
+                };
+                let (ended, ()) = join(stream.readable(late(&runtime)), tell).await;
+                assert_eq!(ended.unwrap_err().kind(), ErrorKind::ConnectionReset);
+                let later = stream.recv(late(&runtime)).await.unwrap_err();
+                assert_eq!(later.kind(), ErrorKind::ConnectionReset);
+            }
+        },
+        |stage| {
+            let peer = peer(stage.address);
+            is_waiting.recv_timeout(BOUND).unwrap();
+            reset(peer);
         },
     );
 }

@@ -51,6 +51,8 @@ macro_rules! conformance {
                     drop_is_seen_as_the_end
                     shutdown_send_ends_one_direction
                     stop_recv_ends_pending_and_later_waits
+                    rouse_ends_a_pending_readable_and_nothing_else
+                    readable_tells_a_reset
                     a_reset_is_never_an_orderly_end
                     is_idle_tells_what_is_fit_for_reuse
                     what_is_left_when_main_ends_is_closed

@@ -43,6 +43,8 @@ pub(super) struct RecvSide {
     /// The error that sending has met: what looks like the orderly end afterwards is none.
     suspicion: Option<i32>,
     is_stopped: bool,
+    /// The pending `readable` is to end.
+    is_roused: bool,
     /// A poll has said that there is something to splice.
     is_ready: bool,
     waiter: Option<TaskId>,
@@ -95,6 +97,22 @@ impl RecvSide {
     pub(super) fn stop(&mut self) -> Option<TaskId> {
         self.is_stopped = true;
         self.waiter.take()
+    }
+
+    /// Ends the pending `readable`, if there is one; returns who waits.
+    pub(super) fn rouse(&mut self) -> Option<TaskId> {
+        self.is_roused = true;
+        self.waiter.take()
+    }
+
+    /// Forgets that an earlier `readable` was roused.
+    pub(super) fn settle_down(&mut self) {
+        self.is_roused = false;
+    }
+
+    /// Whether the pending `readable` is to end.
+    pub(super) fn is_roused(&self) -> bool {
+        self.is_roused
     }
 
     /// Ends what waits, and everything later, with an error; returns who waits.

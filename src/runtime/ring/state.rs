@@ -194,6 +194,13 @@ impl State {
         }
     }
 
+    /// Ends a pending `readable`; any other wait looks at its state and goes on.
+    pub(super) fn rouse(&mut self, id: ConnId) {
+        if let Some(task) = self.conns[id].recv.rouse() {
+            self.executor.wake(task);
+        }
+    }
+
     /// Wakes everybody who waits for a connection or for bytes: a drain has begun.
     pub(super) fn wake_for_drain(&mut self) {
         for task in self.listeners.waiters().chain(self.conns.recv_waiters()) {

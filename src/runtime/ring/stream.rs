@@ -67,6 +67,9 @@ impl RingStream {
 
     fn poll_readable(&self) -> Poll<io::Result<()>> {
         let mut state = self.core.state.borrow_mut();
+        if state.conns[self.id].recv.is_roused() {
+            return Poll::Ready(Ok(()));
+        }
         // What has come before the drain is still told of.
         if self.core.draining.get() && state.conns[self.id].recv.is_idle() != Some(false) {
             return Poll::Ready(Err(stopped()));
@@ -104,6 +107,7 @@ impl Drop for Wait<'_> {
 impl Stream for RingStream {
     async fn readable(&self, by: Instant) -> io::Result<()> {
         let _wait = self.wait_to_recv(by);
+        self.core.state.borrow_mut().conns[self.id].recv.settle_down();
         poll_fn(|_| self.poll_readable()).await
     }
 
@@ -150,6 +154,10 @@ impl Stream for RingStream {
         if state.conns[self.id].recv.is_waited_for() {
             state.set_recv_deadline(self.id, by);
         }
+    }
+
+    fn rouse(&self) {
+        self.core.state.borrow_mut().rouse(self.id);
     }
 
     fn stop_recv(&self) {

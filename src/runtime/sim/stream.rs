@@ -23,6 +23,8 @@ pub struct SimStream {
     unread: RefCell<VecDeque<Buf>>,
     /// Of the pending wait for bytes.
     recv_by: Cell<Instant>,
+    /// The pending `readable` is to end.
+    is_roused: Cell<bool>,
     recv: Cell<Direction>,
     send: Cell<Direction>,
 }
@@ -50,7 +52,8 @@ impl SimStream {
     pub(super) fn new(host: Rc<Host>, socket: Socket) -> Self {
         let recv_by = Cell::new(socket.core.now());
         let open = || Cell::new(Direction::Open);
-        Self { host, socket, unread: RefCell::default(), recv_by, recv: open(), send: open() }
+        let (unread, is_roused) = (RefCell::default(), Cell::default());
+        Self { host, socket, unread, recv_by, is_roused, recv: open(), send: open() }
     }
 
     fn now(&self) -> Instant {
@@ -143,9 +146,11 @@ impl SimStream {
 impl Stream for SimStream {
     async fn readable(&self, by: Instant) -> io::Result<()> {
         self.recv_by.set(by);
-        poll_fn(|_| match self.host.is_draining.get() {
-            true => Poll::Ready(Err(stopped())),
-            false => self.poll_readable().map_ok(drop),
+        self.is_roused.set(false);
+        poll_fn(|_| match (self.is_roused.get(), self.host.is_draining.get()) {
+            (true, _) => Poll::Ready(Ok(())),
+            (false, true) => Poll::Ready(Err(stopped())),
+            (false, false) => self.poll_readable().map_ok(drop),
         })
         .await
     }
@@ -200,6 +205,11 @@ impl Stream for SimStream {
 
     fn recv_by(&self, by: Instant) {
         self.recv_by.set(by);
+        self.wake_recv();
+    }
+
+    fn rouse(&self) {
+        self.is_roused.set(true);
         self.wake_recv();
     }
 

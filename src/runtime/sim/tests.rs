@@ -354,3 +354,29 @@ fn run_takes_the_addresses_of_sockets_and_ends_with_main() {
     };
     Sim::run(&options, vec![socket], main).unwrap();
 }
+
+#[test]
+fn rouse_ends_a_pending_readable_and_nothing_else() {
+    run_pair(
+        Faults::default(),
+        4,
+        |sim, stream| async move {
+            stream.rouse();
+            let start = sim.now();
+            let wake = async {
+                sim.sleep(start + 20 * MS).await;
+                stream.rouse();
+            };
+            let (ended, ()) = join(stream.readable(start + 30 * MS), wake).await;
+            ended.unwrap();
+            assert!(sim.now() >= start + 20 * MS, "only a pending one is roused");
+            sim.sleep(start + 40 * MS).await;
+            assert!(stream.is_idle(), "its deadline is forgotten");
+            assert_eq!(read_to_end(&sim, &stream).await.unwrap(), b"hello");
+        },
+        |sim, stream| async move {
+            sim.sleep(sim.now() + 60 * MS).await;
+            stream.send(batch(&sim, b"hello"), sim.now() + MS).await.unwrap();
+        },
+    );
+}

@@ -111,6 +111,14 @@ impl Stream {
         }
     }
 
+    /// Asks the kernel for the error that it has for a socket; bytes that came before it are still to be received.
+    fn check_recv(&self) -> io::Result<()> {
+        match net::recv(&self.open_for_recv()?, &mut [0; 1], RecvFlags::PEEK) {
+            Ok(_) | Err(Errno::AGAIN) => Ok(()),
+            Err(error) => Err(self.end_recv(error)),
+        }
+    }
+
     fn check_send(&self) -> io::Result<()> {
         self.send_end.get().map_or(Ok(()), |error| Err(error.into()))
     }
@@ -144,7 +152,11 @@ impl runtime::Stream for Stream {
                 return Err(stopped());
             }
             let waited = self.threads.0.wait(On::Readable(socket), Some(self.recv_deadline.get())).await;
-            waited.map_err(|late| self.end_recv(late))?;
+            match waited {
+                Ok(()) => {}
+                Err(late @ Errno::TIMEDOUT) => return Err(self.end_recv(late)),
+                Err(_) => return self.check_recv(),
+            }
             // Drain ends the wait too.
             is_ready = !self.threads.0.crew().is_draining();
         }
@@ -221,6 +233,12 @@ impl runtime::Stream for Stream {
         self.recv_deadline.set(by);
         if let Some(socket) = &*self.socket.borrow() {
             self.threads.0.postpone_recv(socket, by);
+        }
+    }
+
+    fn rouse(&self) {
+        if let Some(socket) = &*self.socket.borrow() {
+            self.threads.0.rouse(socket, Rouse::Recv);
         }
     }
 

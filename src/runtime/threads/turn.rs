@@ -62,6 +62,9 @@ struct Wait {
     end: Option<rustix::io::Result<()>>,
 }
 
+/// Waits that end, and how.
+type Ends = SmallVec<[(usize, rustix::io::Result<()>); 8]>;
+
 /// Which waits on a socket are ended by its own side.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Rouse {
@@ -138,11 +141,12 @@ impl Thread {
     /// Waits; the wait may end before its time, so the caller looks again.
     ///
     /// # Errors
-    /// `TIMEDOUT` after `by`.
-    pub(super) async fn wait(&self, on: On, by: Option<Instant>) -> rustix::io::Result<()> {
+    /// `TIMEDOUT` after `by`; for [`On::Readable`], `IO` when the socket has an error to tell of.
+    pub(super) fn wait(&self, on: On, by: Option<Instant>) -> impl Future<Output = rustix::io::Result<()>> {
+        // What is waited for goes into the list at once: an `async fn` would hold it too, and the task has little room.
         let wait = Wait { on, by, task: self.executor.current(), end: None };
         let waiting = Waiting { thread: self, key: self.waits.borrow_mut().insert(wait) };
-        poll_fn(|_| waiting.end().map_or(Poll::Pending, Poll::Ready)).await
+        poll_fn(move |_| waiting.end().map_or(Poll::Pending, Poll::Ready))
     }
 
     /// Ends waits on a socket: their operations look at the state of the stream again.
@@ -182,6 +186,8 @@ impl Thread {
         loop {
             self.pace.set(PACE);
             self.executor.run_ready();
+            // A task that ended a wait of its own is ready again, with nothing left to do: that is worth no `poll(2)`.
+            self.executor.run_ready();
             if is_done.get() {
                 return Ok(());
             }
@@ -208,8 +214,8 @@ impl Thread {
         let (is_rung, ready) = self.poll_sockets()?;
         self.now.set(Instant::now());
         let mut waits = self.waits.borrow_mut();
-        for key in ready {
-            waits[key].finish(Ok(()), &self.executor);
+        for (key, end) in ready {
+            waits[key].finish(end, &self.executor);
         }
         if is_rung {
             self.mailbox.bell.hush();
@@ -223,8 +229,8 @@ impl Thread {
         Ok(())
     }
 
-    /// One `poll(2)`: whether the bell rang, and the waits whose sockets are ready.
-    fn poll_sockets(&self) -> io::Result<(bool, SmallVec<[usize; 8]>)> {
+    /// One `poll(2)`: whether the bell rang, and how the waits end whose sockets are ready.
+    fn poll_sockets(&self) -> io::Result<(bool, Ends)> {
         let waits = self.waits.borrow();
         let timeout = self.timeout(&waits);
         let mut fds: SmallVec<[PollFd<'_>; 8]> = SmallVec::new();
@@ -238,12 +244,13 @@ impl Thread {
         }
         match poll(&mut fds, timeout.as_ref()) {
             Ok(_) => {}
-            Err(Errno::INTR) => return Ok((false, SmallVec::new())),
+            Err(Errno::INTR) => return Ok((false, Ends::new())),
             Err(error) => return Err(error.into()),
         }
-        let is_ready = |index: usize| !fds[index].revents().is_empty();
-        let ready = keys.into_iter().enumerate().filter(|(place, _)| is_ready(place + 1));
-        Ok((is_ready(0), ready.map(|(_, key)| key).collect()))
+        let is_rung = !fds[0].revents().is_empty();
+        let found = keys.into_iter().zip(fds[1..].iter().map(PollFd::revents));
+        let ready = found.filter(|(_, revents)| !revents.is_empty());
+        Ok((is_rung, ready.map(|(key, revents)| (key, waits[key].on.end(revents))).collect()))
     }
 
     /// How long nothing has to be done; `None` is for ever.
@@ -273,6 +280,12 @@ impl On {
             Self::Socket(socket, _) | Self::Readable(socket) | Self::Buf(socket) => Some(socket),
             Self::Arrival | Self::Time => None,
         }
+    }
+
+    /// How a wait ends when its socket is ready.
+    fn end(&self, revents: PollFlags) -> rustix::io::Result<()> {
+        let is_broken = matches!(self, Self::Readable(_)) && revents.contains(PollFlags::ERR);
+        if is_broken { Err(Errno::IO) } else { Ok(()) }
     }
 
     fn interest(&self) -> Option<PollFlags> {
