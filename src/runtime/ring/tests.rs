@@ -235,7 +235,7 @@ fn a_relay_that_splices_is_not_disturbed_by_bufs_that_come_back() {
         assert_eq!(held.len(), 4, "no buf is left");
         // Is parked, and then given up.
         let mut parking = Box::pin(from.recv(ring.now() + LIMIT));
-        poll_fn(|cx| Poll::Ready(assert!(parking.as_mut().poll(cx).is_pending()))).await;
+        assert!(poll_fn(|cx| Poll::Ready(parking.as_mut().poll(cx).is_pending())).await);
         drop(parking);
         let parked = || ring.0.state.borrow().parked.len();
         ring.sleep(ring.now() + Duration::from_millis(20)).await;
@@ -275,7 +275,7 @@ fn a_relay_that_splices_lets_an_earlier_send_go_first() {
         let mut batch = Batch::new(ring.pool());
         batch.write(&vec![b'1'; SIZE]);
         let mut sending = Box::pin(to.send(batch, ring.now() + LIMIT));
-        poll_fn(|cx| Poll::Ready(assert!(sending.as_mut().poll(cx).is_pending()))).await;
+        assert!(poll_fn(|cx| Poll::Ready(sending.as_mut().poll(cx).is_pending())).await);
         drop(sending);
         let writing = thread::spawn(move || source.write_all(&vec![b'2'; SIZE]).map(|()| source));
         let reading = async {
