@@ -36,6 +36,11 @@ impl Deadline {
         }
     }
 
+    /// Whether it was set, and neither missed nor taken back since.
+    pub fn is_set(&self) -> bool {
+        self.by.is_some()
+    }
+
     /// Takes it back.
     pub fn clear(&mut self) {
         self.by = None;

@@ -133,12 +133,13 @@ impl Kernel {
     pub(super) unsafe fn push(&mut self, entry: squeue::Entry, ticket: Ticket) {
         let entry = entry.user_data(ticket.pack());
         self.in_flight += 1;
+        // In the order of the calls: a cancellation must not overtake what it cancels, nor be overtaken.
         // SAFETY: the caller answers for the memory that the entry points to.
-        let pushed = unsafe { self.ring.submission().push(&entry) };
-        if pushed.is_err() {
-            self.overflow.push_back(entry);
-            self.flush();
+        if self.overflow.is_empty() && unsafe { self.ring.submission().push(&entry) }.is_ok() {
+            return;
         }
+        self.overflow.push_back(entry);
+        self.flush();
     }
 
     /// Takes back the operations of one ticket; best effort, since one may complete at the same time.

@@ -100,10 +100,17 @@ impl Relay<'_> {
         if self.has_queued() {
             return self.forward().await;
         }
+        self.wait_for_earlier_send().await?;
         let mut pipe = None;
         let end = self.pump_all(&mut pipe).await;
         self.put(&mut pipe);
         end
+    }
+
+    /// The send of a future that was dropped may still be going on: its bytes come first.
+    async fn wait_for_earlier_send(&self) -> Result<(), RelayEnd> {
+        let wait = self.to.wait_to_send(self.from.core.now.get() + self.idle);
+        wait.sent().await.1.map_err(RelayEnd::SendFailed)
     }
 
     async fn pump_all(&mut self, pipe: &mut Option<Pipe>) -> Result<(), RelayEnd> {

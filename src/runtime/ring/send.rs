@@ -57,6 +57,13 @@ pub(super) struct Gather {
     header: Option<libc::msghdr>,
 }
 
+impl Cargo {
+    /// Whether sending it goes on after an interruption.
+    fn is_bytes(&self) -> bool {
+        matches!(self, Self::One(_) | Self::Many(_))
+    }
+}
+
 impl SendSide {
     /// Makes it fit for a new connection.
     pub(super) fn restart(&mut self) {
@@ -193,11 +200,11 @@ impl State {
         self.push_cargo(id);
     }
 
-    /// Waits until there is room to splice into the connection.
+    /// Waits until there is room to splice into the connection. Nothing may be in flight; if it is, that is waited for.
     pub(super) fn start_poll_out(&mut self, id: ConnId) {
         let side = &mut self.conns[id].send;
-        side.sent = 0;
-        if side.failed.is_none() {
+        if side.failed.is_none() && !side.is_in_flight {
+            side.sent = 0;
             side.is_in_flight = true;
             self.push_poll(id, Kind::PollOut, libc::POLLOUT);
         }
@@ -214,7 +221,7 @@ impl State {
         let side = &mut self.conns[id].send;
         side.is_in_flight = false;
         match completion.result {
-            result if result < 0 && -result != libc::EINTR => {
+            result if result < 0 && !(result == -libc::EINTR && side.cargo.is_bytes()) => {
                 side.failed.get_or_insert(-result);
                 // EPIPE says that the peer had ended in order before, or that we have: receiving knows already.
                 if !matches!(-result, libc::EPIPE | libc::ECANCELED) {

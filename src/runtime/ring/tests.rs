@@ -1,12 +1,14 @@
 //! Tests that need more than the seam shows: a tiny pool, what is armed, and what the self-tests say.
 
+use std::future::poll_fn;
 use std::io::{Read, Write};
+use std::iter;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::rc::Rc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use socket2::{Domain, Socket, Type};
+use socket2::{Domain, SockRef, Socket, Type};
 
 use super::*;
 use crate::runtime::{Batch, DrainSignal, Listener, Stream, join};
@@ -33,6 +35,20 @@ where
     })
     .unwrap();
     assert_eq!(pool.out(), 0, "bufs are left over");
+}
+
+/// A connection whose other end is an ordinary socket.
+async fn meet(listener: &RingListener, address: SocketAddr) -> (RingStream, TcpStream) {
+    let peer = thread::spawn(move || TcpStream::connect(address).unwrap());
+    let (stream, _) = listener.accept().await.unwrap().unwrap();
+    (stream, peer.join().unwrap())
+}
+
+/// Lets the kernel hold so many bytes of a connection that nobody has received.
+fn let_receive(ring: &Ring, stream: &RingStream, bytes: usize) {
+    let state = ring.0.state.borrow();
+    let socket = state.conns[stream.id].socket().unwrap();
+    SockRef::from(&socket).set_recv_buffer_size(bytes).unwrap();
 }
 
 async fn echo(ring: Ring, stream: RingStream) {
@@ -174,5 +190,106 @@ fn many_operations_in_one_turn_do_not_need_a_bigger_queue() {
             assert!(Instant::now() < end);
             ring.sleep(ring.now() + Duration::from_millis(1)).await;
         }
+    });
+}
+
+#[test]
+fn a_flood_into_a_loop_that_was_held_up_is_stopped() {
+    with_pool(8192, |ring, listener, address| async move {
+        let (stream, mut peer) = meet(&listener, address).await;
+        let_receive(&ring, &stream, 4 << 20);
+        // From the second time on the kernel receives by itself.
+        for _ in 0..3 {
+            peer.write_all(b"x").unwrap();
+            drop(stream.recv(ring.now() + LIMIT).await.unwrap().unwrap());
+        }
+        peer.set_nonblocking(true).unwrap();
+        let flood = async |turns: u64| {
+            for _ in 0..turns {
+                while (&peer).write(&[b'x'; 65536]).is_ok() {}
+                ring.sleep(ring.now() + Duration::from_millis(1)).await;
+                assert!(ring.pool().out() <= recv::READ_AHEAD + WINDOW, "{} bufs", ring.pool().out());
+            }
+        };
+        while (&peer).write(&[b'x'; 65536]).is_ok() {
+            // The loop is held up while bytes pile up.
+            thread::sleep(Duration::from_millis(1));
+        }
+        flood(10).await;
+        let stopped_at = ring.pool().out();
+        flood(50).await;
+        assert_eq!(ring.pool().out(), stopped_at, "the kernel still receives");
+    });
+}
+
+#[test]
+fn a_relay_that_splices_is_not_disturbed_by_bufs_that_come_back() {
+    const SIZE: usize = 32 << 20;
+    with_pool(4, |ring, listener, address| async move {
+        let (hog, mut hogs_peer) = meet(&listener, address).await;
+        let (from, mut source) = meet(&listener, address).await;
+        let (to, mut sink) = meet(&listener, address).await;
+        hogs_peer.write_all(&[b'x'; 1 << 16]).unwrap();
+        let first = hog.recv(ring.now() + LIMIT).await.unwrap().unwrap();
+        let held: Vec<_> = iter::once(first).chain(iter::from_fn(|| hog.recv_now())).collect();
+        assert_eq!(held.len(), 4, "no buf is left");
+        // Is parked, and then given up.
+        let mut parking = Box::pin(from.recv(ring.now() + LIMIT));
+        assert!(poll_fn(|cx| Poll::Ready(parking.as_mut().poll(cx).is_pending())).await);
+        drop(parking);
+        let parked = || ring.0.state.borrow().parked.len();
+        ring.sleep(ring.now() + Duration::from_millis(20)).await;
+        assert_eq!(parked(), 1);
+        let bytes: Rc<[u8]> = (0..SIZE).map(|place| (place ^ (place >> 8) ^ (place >> 16)) as u8).collect();
+        let sent = bytes.to_vec();
+        let writing = thread::spawn(move || source.write_all(&sent).map(|()| source));
+        let giving_back = async {
+            let is_stuck = || !ring.0.state.borrow().conns[to.id].send.is_idle();
+            let mut times = 0;
+            while times < 5 {
+                ring.sleep(ring.now() + Duration::from_millis(20)).await;
+                times = if is_stuck() { times + 1 } else { 0 };
+            }
+            drop(held);
+            ring.sleep(ring.now() + Duration::from_millis(20)).await;
+            sink.set_read_timeout(Some(LIMIT)).unwrap();
+            thread::spawn(move || {
+                let mut got = vec![0; SIZE];
+                sink.read_exact(&mut got).map(|()| got)
+            })
+        };
+        let relaying = from.relay_to(&to, SIZE as u64, Duration::from_secs(5));
+        let (relayed, reading) = join(relaying, giving_back).await;
+        assert_eq!(relayed.bytes, SIZE as u64, "{:?}", relayed.end);
+        assert!(reading.join().unwrap().unwrap() == *bytes, "bytes have changed places");
+        writing.join().unwrap().unwrap();
+    });
+}
+
+#[test]
+fn a_relay_that_splices_lets_an_earlier_send_go_first() {
+    const SIZE: usize = 16 << 20;
+    with_pool(8192, |ring, listener, address| async move {
+        let (from, mut source) = meet(&listener, address).await;
+        let (to, mut sink) = meet(&listener, address).await;
+        let mut batch = Batch::new(ring.pool());
+        batch.write(&vec![b'1'; SIZE]);
+        let mut sending = Box::pin(to.send(batch, ring.now() + LIMIT));
+        assert!(poll_fn(|cx| Poll::Ready(sending.as_mut().poll(cx).is_pending())).await);
+        drop(sending);
+        let writing = thread::spawn(move || source.write_all(&vec![b'2'; SIZE]).map(|()| source));
+        let reading = async {
+            ring.sleep(ring.now() + Duration::from_millis(100)).await;
+            sink.set_read_timeout(Some(LIMIT)).unwrap();
+            thread::spawn(move || {
+                let mut got = vec![0; 2 * SIZE];
+                sink.read_exact(&mut got).map(|()| got)
+            })
+        };
+        let (relayed, reading) = join(from.relay_to(&to, SIZE as u64, LIMIT), reading).await;
+        assert_eq!(relayed.bytes, SIZE as u64, "{:?}", relayed.end);
+        let got = reading.join().unwrap().unwrap();
+        assert!(got[..SIZE].iter().all(|byte| *byte == b'1'), "what came later was faster");
+        writing.join().unwrap().unwrap();
     });
 }
