@@ -11,6 +11,8 @@ use crate::config::{LogFormat, WhenFull};
 
 /// Bytes of log that one writer may have waiting, if [`Log::with_queue`] does not say otherwise.
 const QUEUE_SIZE: usize = 1 << 20;
+/// Bytes of a request's method and target that a line shows.
+const REQUEST_LIMIT: usize = 8 << 10;
 /// How long a worker that must not drop a line waits before it looks for room again.
 const FULL_WAIT: Duration = Duration::from_micros(500);
 
@@ -229,7 +231,7 @@ fn write_text(line: &mut String, record: &Record<'_>, at: SystemTime) {
     write_time(line, at);
     // Writing to a string cannot fail.
     let _ = write!(line, " {} \"", record.client);
-    write_escaped(line, if record.request.is_empty() { b"-" } else { record.request });
+    write_escaped(line, if record.request.is_empty() { b"-" } else { shown(record) });
     let _ = write!(line, "\" backend={} status=", record.backend.unwrap_or("-"));
     let _ = match record.status {
         Some(status) => write!(line, "{status}"),
@@ -252,7 +254,7 @@ fn write_json(line: &mut String, record: &Record<'_>, at: SystemTime) {
     let _ = write!(line, "\",\"client\":\"{}\",\"listener\":\"", record.client);
     write_escaped(line, record.listener.as_bytes());
     line.push_str("\",\"request\":\"");
-    write_escaped(line, record.request);
+    write_escaped(line, shown(record));
     line.push('"');
     if let Some(backend) = record.backend {
         let _ = write!(line, ",\"backend\":\"{backend}\"");
@@ -272,6 +274,11 @@ fn write_json(line: &mut String, record: &Record<'_>, at: SystemTime) {
         let _ = write!(line, ",\"end\":\"{failure}\"");
     }
     line.push('}');
+}
+
+/// Method and target, cut where they are long.
+fn shown<'a>(record: &Record<'a>) -> &'a [u8] {
+    &record.request[..record.request.len().min(REQUEST_LIMIT)]
 }
 
 /// RFC 3339, UTC, milliseconds.
