@@ -77,6 +77,7 @@ impl Log {
         Self::new(target, format, when_full)
     }
 
+    #[expect(clippy::disallowed_methods, reason = "read once, and moments are counted from there")]
     fn new(target: Target, format: LogFormat, when_full: WhenFull) -> Self {
         let anchor = (Instant::now(), SystemTime::now());
         let (is_hurried, dropped) = (AtomicBool::new(false), AtomicU64::new(0));
