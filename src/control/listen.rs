@@ -13,7 +13,8 @@ use crate::config::ListenerConfig;
 const BACKLOG: i32 = 4096;
 /// Bytes that the kernel takes for a connection beyond those that are on their way. Without a limit its buffer grows to
 /// megabytes and is writable again only when a third of it is free, so that a slow reader looks like one that has
-/// stopped (tcp(7), TCP_NOTSENT_LOWAT: writable again below half of it).
+/// stopped (tcp(7), TCP_NOTSENT_LOWAT: writable again below half of it). Half of it is what a reader has to take within
+/// the timeout of a body; less of it would cost fast readers more turns.
 const NOT_SENT: u32 = 256 << 10;
 /// How often an address in use is asked for, and how long between: a second in all.
 const PROBES: u32 = 20;
