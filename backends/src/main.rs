@@ -17,6 +17,7 @@ Usage: ringway-backends [--help]
 They run until Ctrl-C. `ringway demo` starts them itself; start them alone to try a configuration of your own.
 ";
 
+#[expect(clippy::disallowed_macros, reason = "this program has no access log")]
 fn main() -> ExitCode {
     match std::env::args().nth(1).as_deref() {
         None => run(),
@@ -41,6 +42,7 @@ fn run() -> ExitCode {
     }
 }
 
+#[expect(clippy::disallowed_macros, reason = "this program has no access log")]
 fn wait_for_ctrl_c(running: &Running) -> std::io::Result<()> {
     let addresses = running.addresses();
     println!("default server  http://{}/", addresses.default);

@@ -114,7 +114,7 @@ pub static OPTIONS: &[ConfigOption] = &[
         "listener.address",
         Shape::ListenAddress,
         "",
-        "Where it accepts. `0.0.0.0` is every IPv4 address of the machine, `[::]` every IPv6 address, and on most systems every IPv4 address too.",
+        "Where it accepts. `0.0.0.0` is every IPv4 address of the machine, `[::]` every IPv6 address and no IPv4 address: for both, write two listeners.",
     ),
     row(
         "listener.protocol",

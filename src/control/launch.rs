@@ -12,6 +12,10 @@ use crate::proxy::{self, Shared};
 use crate::runtime::{self, DrainSignal, Options, Runtime, Visitor};
 use crate::telemetry::Log;
 
+/// Bytes of log that may wait where one loop runs a core, and where there may be a thread for each connection.
+const LOG_QUEUE_OF_LOOP: usize = 1 << 20;
+const LOG_QUEUE_OF_THREAD: usize = 64 << 10;
+
 /// The running data plane.
 #[derive(Debug)]
 pub struct Server {
@@ -32,7 +36,8 @@ pub fn start(mut config: Config, log: Log) -> io::Result<Server> {
     let choice = runtime::choose(&config.runtime.kind)?;
     let workers = if choice.info.is_per_core { config.runtime.workers } else { 1 };
     let sockets = listen::listen(&mut config.listeners, workers)?;
-    let shared = Shared::new(config, log);
+    let log_queue = if choice.info.is_per_core { LOG_QUEUE_OF_LOOP } else { LOG_QUEUE_OF_THREAD };
+    let shared = Shared::new(config, log.with_queue(log_queue));
     let drain = DrainSignal::new()?;
     let crew = Crew {
         shared: Arc::clone(&shared),

@@ -11,6 +11,11 @@ use crate::config::ListenerConfig;
 
 /// Connections that the kernel may hold for one socket until they are accepted.
 const BACKLOG: i32 = 4096;
+/// Bytes that the kernel takes for a connection beyond those that are on their way. Without a limit its buffer grows to
+/// megabytes and is writable again only when a third of it is free, so that a slow reader looks like one that has
+/// stopped (tcp(7), TCP_NOTSENT_LOWAT: writable again below half of it). Half of it is what a reader has to take within
+/// the timeout of a body; less of it would cost fast readers more turns.
+const NOT_SENT: u32 = 256 << 10;
 /// How often an address in use is asked for, and how long between: a second in all.
 const PROBES: u32 = 20;
 const PROBE_PAUSE: Duration = Duration::from_millis(50);
@@ -52,8 +57,9 @@ fn bind(address: SocketAddr, is_shared: bool) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(is_shared)?;
-    // Accepted connections inherit it.
+    // Accepted connections inherit both.
     socket.set_tcp_nodelay(true)?;
+    socket.set_tcp_notsent_lowat(NOT_SENT)?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
     }
@@ -92,5 +98,16 @@ mod tests {
         let address = other.local_addr().unwrap().as_socket().unwrap();
         let error = bind(address, false).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+    }
+
+    #[test]
+    fn an_accepted_connection_inherits_what_it_is_to_have() {
+        let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0)), false).unwrap();
+        listener.listen(1).unwrap();
+        let client = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        client.connect(&listener.local_addr().unwrap()).unwrap();
+        let (accepted, _) = listener.accept().unwrap();
+        assert!(accepted.tcp_nodelay().unwrap());
+        assert_eq!(accepted.tcp_notsent_lowat().unwrap(), NOT_SENT);
     }
 }

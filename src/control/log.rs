@@ -4,6 +4,7 @@ use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -17,7 +18,14 @@ const GATHER: Duration = Duration::from_millis(5);
 pub(super) struct LogThread {
     log: Log,
     ends: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
+    thread: Option<Thread>,
+}
+
+/// The thread that writes.
+struct Thread {
+    handle: JoinHandle<()>,
+    /// Hung up by the thread when it ends.
+    ended: Receiver<()>,
 }
 
 /// Starts the log that the configuration asks for.
@@ -40,11 +48,19 @@ pub(super) fn start(config: &LogConfig) -> io::Result<LogThread> {
         }
     };
     let log = Log::queued(config.format, config.when_full);
-    let thread = std::thread::Builder::new().name("log".to_owned()).spawn({
-        let (log, ends) = (log.clone(), Arc::clone(&ends));
-        move || write_all(&log, &ends, out)
+    Ok(LogThread { thread: Some(spawn(&log, &ends, out)?), log, ends })
+}
+
+fn spawn(log: &Log, ends: &Arc<AtomicBool>, out: Box<dyn Write + Send>) -> io::Result<Thread> {
+    let (sender, ended) = sync_channel(0);
+    let handle = std::thread::Builder::new().name("log".to_owned()).spawn({
+        let (log, ends) = (log.clone(), Arc::clone(ends));
+        move || {
+            let _sender: SyncSender<()> = sender;
+            write_all(&log, &ends, out);
+        }
     })?;
-    Ok(LogThread { log, ends, thread: Some(thread) })
+    Ok(Thread { handle, ended })
 }
 
 impl LogThread {
@@ -53,13 +69,18 @@ impl LogThread {
         self.log.clone()
     }
 
-    /// Writes what is left, and says so if lines were dropped.
-    pub(super) fn end(mut self) {
+    /// Writes what is left, for so long at the most, and says so if lines were dropped. Whoever reads the log may have
+    /// stopped, and the process ends nevertheless.
+    pub(super) fn end(mut self, patience: Duration) {
         self.ends.store(true, Ordering::Release);
         if let Some(thread) = self.thread.take() {
             self.log.wake_reader();
-            // A panic of the thread was reported when it happened.
-            let _ = thread.join();
+            if thread.ended.recv_timeout(patience) == Err(RecvTimeoutError::Timeout) {
+                eprintln!("ringway: nobody takes the access log: what was left of it is lost");
+            } else {
+                // A panic of the thread was reported when it happened.
+                let _ = thread.handle.join();
+            }
         }
         if self.log.dropped() > 0 {
             eprintln!("ringway: the access log dropped {} lines: its queue was full", self.log.dropped());
@@ -87,5 +108,67 @@ fn write_all(log: &Log, ends: &AtomicBool, mut out: Box<dyn Write + Send>) {
         } else {
             log.wait();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{LogFormat, WhenFull};
+    use crate::telemetry::Record;
+    use crate::telemetry::record::{Moments, Traffic};
+    use std::net::SocketAddr;
+    use std::time::Instant;
+
+    /// A pipe that nobody reads.
+    struct Stuck;
+
+    impl Write for Stuck {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            loop {
+                std::thread::park();
+            }
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn running(out: Box<dyn Write + Send>) -> LogThread {
+        let (log, ends) = (Log::queued(LogFormat::Text, WhenFull::Wait), Arc::default());
+        LogThread { thread: Some(spawn(&log, &ends, out).unwrap()), log, ends }
+    }
+
+    fn write(log: &Log) {
+        let now = Instant::now();
+        log.writer().write(&Record {
+            moments: Moments { begun: now, done: now },
+            client: SocketAddr::from(([127, 0, 0, 1], 5555)),
+            listener: "web",
+            request: b"GET /",
+            backend: None,
+            traffic: Traffic::default(),
+            status: Some(200),
+            failure: None,
+        });
+    }
+
+    #[test]
+    fn the_end_does_not_wait_for_a_reader_for_ever() {
+        let log = running(Box::new(Stuck));
+        write(&log.log());
+        let begun = Instant::now();
+        log.end(Duration::from_millis(100));
+        assert!(begun.elapsed() < Duration::from_secs(5));
+    }
+
+    #[test]
+    fn the_end_writes_what_is_left() {
+        let (mut reader, writer) = io::pipe().unwrap();
+        let log = running(Box::new(writer));
+        write(&log.log());
+        log.end(Duration::from_secs(10));
+        assert!(io::read_to_string(&mut reader).unwrap().contains("GET /"));
     }
 }

@@ -1,6 +1,8 @@
 //! The life of the process: starts everything, waits for a signal, drains.
 
 use std::io;
+use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
@@ -8,6 +10,12 @@ use tokio::sync::oneshot;
 use super::launch::{self, Server};
 use super::log;
 use crate::config::Config;
+use crate::proxy::Shared;
+use crate::telemetry::Log;
+
+/// How long the process waits for the access log to be taken when it ends, and when it is to end at once.
+const LOG_PATIENCE: Duration = Duration::from_secs(2);
+const LOG_IMPATIENCE: Duration = Duration::from_millis(200);
 
 /// Runs the proxy until SIGINT or SIGTERM, then drains; a second signal ends it at once.
 ///
@@ -42,14 +50,22 @@ Every exchange is a line below. Ctrl-C finishes what runs and ends.
 
 fn serve_then(config: Config, announce: impl FnOnce(&Server)) -> io::Result<()> {
     let log = log::start(&config.log)?;
-    let result = launch::start(config, log.log()).and_then(|server| {
-        introduce(&server);
-        announce(&server);
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
-        runtime.block_on(wait(server))
-    });
-    log.end();
+    let result = start_and_wait(config, &log.log(), announce);
+    log.end(if result.is_ok() { LOG_PATIENCE } else { LOG_IMPATIENCE });
     result
+}
+
+/// Signals are listened to before anything runs: whoever reads the announcement may send one at once.
+fn start_and_wait(config: Config, log: &Log, announce: impl FnOnce(&Server)) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
+    let signals = {
+        let _entered = runtime.enter();
+        Signals::new()?
+    };
+    let server = launch::start(config, log.clone())?;
+    introduce(&server);
+    announce(&server);
+    runtime.block_on(wait(server, signals))
 }
 
 /// Says what runs, why, and where it listens.
@@ -64,9 +80,8 @@ fn introduce(server: &Server) {
 }
 
 /// Waits for the end of the workers, and for signals meanwhile.
-async fn wait(server: Server) -> io::Result<()> {
-    let mut signals = Signals::new()?;
-    let drain = server.drain_signal();
+async fn wait(server: Server, mut signals: Signals) -> io::Result<()> {
+    let (drain, shared) = (server.drain_signal(), Arc::clone(server.shared()));
     let (sender, mut ended) = oneshot::channel();
     std::thread::Builder::new().name("join".to_owned()).spawn(move || {
         // Nobody waits any more when a second signal has come.
@@ -89,9 +104,16 @@ async fn wait(server: Server) -> io::Result<()> {
                     "ringway: draining: what runs is finished, nothing new is accepted (again to end at once)"
                 );
                 drain.raise();
+                tokio::task::spawn(hurry_log(Arc::clone(&shared)));
             }
         }
     }
+}
+
+/// When a drain has run out of time, no worker may wait for the reader of the log any more.
+async fn hurry_log(shared: Arc<Shared>) {
+    tokio::time::sleep(shared.config.drain_timeout).await;
+    shared.log.hurry();
 }
 
 /// What a signal asks for.

@@ -1,5 +1,6 @@
 //! One exchange: a request that was read, the attempts to have it answered, and the record that is left of it.
 
+use std::cell::Cell;
 use std::time::Instant;
 
 use super::answer;
@@ -46,19 +47,39 @@ pub(super) struct Course {
 
 /// Carries out the request whose head was read at `begun`, and says what becomes of the client's connection.
 pub(super) async fn run<R: Runtime>(connection: &Connection<R>, head: &Head, begun: Instant) -> Next {
-    let tally = Tally::default();
+    let recorded = Recorded { connection, head, begun, is_over: Cell::new(false), tally: Tally::default() };
+    let tally = &recorded.tally;
     let next = match &mut plan::plan(connection, head) {
         Ok(Planned::Forward { plan, backend, head: written }) => {
             tally.note(|attempt| attempt.idempotent = plan.is_idempotent);
             let upstream = connection.worker.shared.upstream(plan.route.upstream);
-            let exchange = Exchange { connection, head, plan, upstream, tally: &tally };
+            let exchange = Exchange { connection, head, plan, upstream, tally };
             exchange.forward(*backend, written).await
         }
-        Ok(Planned::Redirect(answer)) => answer::give(connection, &tally, answer).await,
-        Err(refusal) => answer::settle(connection, &tally, refusal.failure, refusal.manner).await,
+        Ok(Planned::Redirect(answer)) => answer::give(connection, tally, answer).await,
+        Err(refusal) => answer::settle(connection, tally, refusal.failure, refusal.manner).await,
     };
-    tally.record(connection, Some(head), begun);
+    recorded.is_over.set(true);
     next
+}
+
+/// Leaves the one record of an exchange when it is dropped: also of one that a worker drops when it ends.
+struct Recorded<'a, R: Runtime> {
+    connection: &'a Connection<R>,
+    head: &'a Head,
+    begun: Instant,
+    is_over: Cell<bool>,
+    tally: Tally,
+}
+
+impl<R: Runtime> Drop for Recorded<'_, R> {
+    fn drop(&mut self) {
+        if !self.is_over.get() {
+            let stage = if self.tally.answered.get() { Stage::ResponseBody } else { Stage::ResponseHead };
+            self.tally.fail(Failure::proxy(stage, Cause::Stopped));
+        }
+        self.tally.record(self.connection, Some(self.head), self.begun);
+    }
 }
 
 impl<R: Runtime> Exchange<'_, R> {

@@ -1,5 +1,6 @@
 //! A client's connection: request after request, until one of the two has enough.
 
+use std::cell::Cell;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
@@ -26,6 +27,8 @@ pub(super) struct Connection<R: Runtime> {
     pub(super) peer: SocketAddr,
     /// Its `X-Forwarded-*` fields are believed.
     pub(super) is_trusted: bool,
+    /// An exchange runs: the client has not all of its answer.
+    is_busy: Cell<bool>,
     listener_index: usize,
     _guest: Guest<R>,
     _count: ConnectionCount,
@@ -56,7 +59,8 @@ impl<R: Runtime> Connection<R> {
         let (count, rank) = worker.shared.count_connection();
         let guest = Guest::new(Rc::clone(&worker));
         let is_trusted = worker.shared.config.listeners[listener_index].trusted.contains(peer.ip());
-        Self { worker, client, peer, is_trusted, listener_index, _guest: guest, _count: count, rank }
+        let is_busy = Cell::new(false);
+        Self { worker, client, peer, is_trusted, is_busy, listener_index, _guest: guest, _count: count, rank }
     }
 
     pub(super) fn listener(&self) -> &ListenerConfig {
@@ -74,6 +78,16 @@ impl<R: Runtime> Connection<R> {
 
     pub(super) fn runtime(&self) -> &R {
         &self.worker.runtime
+    }
+}
+
+impl<R: Runtime> Drop for Connection<R> {
+    /// A worker that ends drops what still runs when the drain has run out of time: nobody may take that for a whole
+    /// answer.
+    fn drop(&mut self) {
+        if self.is_busy.get() {
+            self.client.abort();
+        }
     }
 }
 
@@ -114,7 +128,12 @@ async fn serve_one<R: Runtime>(connection: &Connection<R>) -> Next {
     let scanner = HeadScanner::for_request(&connection.head_limits());
     let by = runtime.now() + timeouts.head;
     match head::read(&connection.client, scanner, || by).await {
-        Ok(head) => exchange::run(connection, &head, begun).await,
+        Ok(head) => {
+            connection.is_busy.set(true);
+            let next = exchange::run(connection, &head, begun).await;
+            connection.is_busy.set(false);
+            next
+        }
         Err(NoHead::Nothing) => Next::Close,
         Err(NoHead::Failed(Cause::Reset, 0)) => Next::Cut,
         Err(NoHead::Failed(cause, _)) => {

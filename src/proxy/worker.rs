@@ -1,9 +1,12 @@
 //! One worker: accepts on every listener, keeps the idle backend connections, and ends after a drain.
 
 use std::cell::{Cell, RefCell};
+use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use rustix::io::Errno;
 
 use super::Shared;
 use super::http;
@@ -13,7 +16,7 @@ use crate::upstream::idle::IdlePool;
 
 /// How often idle backend connections are looked through.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
-/// How long accepting rests after the kernel refused it, as it does when descriptors have run out.
+/// How long accepting rests when descriptors or memory have run out, or when it fails again and again.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How often a draining worker looks whether its connections have ended.
 const DRAIN_INTERVAL: Duration = Duration::from_millis(10);
@@ -48,22 +51,35 @@ pub async fn serve<R: Runtime>(runtime: R, listeners: Vec<R::Listener>, shared: 
 }
 
 async fn accept<R: Runtime>(worker: Rc<Worker<R>>, listener_index: usize, listener: R::Listener) {
-    let mut complaint = Complaint::default();
+    let (mut complaint, mut has_failed) = (Complaint::default(), false);
     loop {
         match listener.accept().await {
             Ok(Some((client, peer))) => {
+                has_failed = false;
                 let connection = http::Connection::new(Rc::clone(&worker), listener_index, client, peer);
                 worker.runtime.spawn(http::serve(connection));
             }
             Ok(None) => return,
             Err(error) => {
                 complaint.make(worker.runtime.now(), &error);
-                // Idle connections are given up first when descriptors run out.
-                worker.idle.borrow_mut().clear();
-                worker.runtime.sleep(worker.runtime.now() + ACCEPT_PAUSE).await;
+                let is_short = is_shortage(&error);
+                if is_short {
+                    // Idle connections are given up first.
+                    worker.idle.borrow_mut().clear();
+                }
+                if is_short || has_failed {
+                    worker.runtime.sleep(worker.runtime.now() + ACCEPT_PAUSE).await;
+                }
+                has_failed = true;
             }
         }
     }
+}
+
+/// Whether the kernel refused for want of descriptors or memory. Anything else is the fate of one connection, such as a
+/// client that has gone again (accept(2), "Error handling").
+fn is_shortage(error: &io::Error) -> bool {
+    matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM))
 }
 
 /// Closes backend connections that have been idle for too long or were closed by the backend.
@@ -98,10 +114,25 @@ struct Complaint {
 }
 
 impl Complaint {
-    fn make(&mut self, now: Instant, error: &std::io::Error) {
+    fn make(&mut self, now: Instant, error: &io::Error) {
         if self.silent_until.is_none_or(|until| until <= now) {
             self.silent_until = Some(now + Duration::from_secs(1));
             eprintln!("ringway: a connection could not be accepted: {error}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_shortage_is_a_shortage() {
+        for errno in [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM] {
+            assert!(is_shortage(&errno.into()), "{errno}");
+        }
+        for errno in [Errno::CONNABORTED, Errno::PERM, Errno::PROTO, Errno::HOSTUNREACH] {
+            assert!(!is_shortage(&errno.into()), "{errno}");
         }
     }
 }

@@ -9,19 +9,27 @@ use std::time::{Duration, Instant, SystemTime};
 use super::Record;
 use crate::config::{LogFormat, WhenFull};
 
-/// Bytes of log that one worker may have waiting.
+/// Bytes of log that one writer may have waiting, if [`Log::with_queue`] does not say otherwise.
 const QUEUE_SIZE: usize = 1 << 20;
+/// Bytes of a request's method and target that a line shows.
+const REQUEST_LIMIT: usize = 8 << 10;
 /// How long a worker that must not drop a line waits before it looks for room again.
 const FULL_WAIT: Duration = Duration::from_micros(500);
 
 /// The access log of a process. Cloned freely.
 #[derive(Clone, Debug)]
-pub struct Log(Arc<Inner>);
+pub struct Log {
+    inner: Arc<Inner>,
+    /// Bytes that a writer made of this handle may have waiting.
+    queue_size: usize,
+}
 
 #[derive(Debug)]
 struct Inner {
     format: LogFormat,
     when_full: WhenFull,
+    /// No writer waits for room any more.
+    is_hurried: AtomicBool,
     target: Target,
     /// Ties the moments of records to the time of day.
     anchor: (Instant, SystemTime),
@@ -69,21 +77,36 @@ impl Log {
         Self::new(target, format, when_full)
     }
 
+    #[expect(clippy::disallowed_methods, reason = "read once, and moments are counted from there")]
     fn new(target: Target, format: LogFormat, when_full: WhenFull) -> Self {
         let anchor = (Instant::now(), SystemTime::now());
-        Self(Arc::new(Inner { format, when_full, target, anchor, dropped: AtomicU64::new(0) }))
+        let (is_hurried, dropped) = (AtomicBool::new(false), AtomicU64::new(0));
+        let inner = Arc::new(Inner { format, when_full, is_hurried, target, anchor, dropped });
+        Self { inner, queue_size: QUEUE_SIZE }
+    }
+
+    /// The same log, each of whose writers made from here on may have so many bytes waiting: fewer where there are many
+    /// writers.
+    pub fn with_queue(self, bytes: usize) -> Self {
+        Self { queue_size: bytes, ..self }
+    }
+
+    /// From here on a line that finds the queue full is dropped, whatever the configuration says: nobody waits for a
+    /// reader that may never come.
+    pub fn hurry(&self) {
+        self.inner.is_hurried.store(true, Ordering::Relaxed);
     }
 
     /// Whether anything is logged at all.
     pub fn is_on(&self) -> bool {
-        !matches!(self.0.target, Target::Off)
+        !matches!(self.inner.target, Target::Off)
     }
 
     /// A writer for one worker.
     pub fn writer(&self) -> LogWriter {
-        let queue = match &self.0.target {
+        let queue = match &self.inner.target {
             Target::Queue { readers, .. } => {
-                let (writer, reader) = rtrb::RingBuffer::new(QUEUE_SIZE);
+                let (writer, reader) = rtrb::RingBuffer::new(self.queue_size);
                 lock(readers).push(reader);
                 Some(writer)
             }
@@ -94,7 +117,7 @@ impl Log {
 
     /// The lines of a log in memory so far.
     pub fn lines(&self) -> Vec<String> {
-        match &self.0.target {
+        match &self.inner.target {
             Target::Memory(lines) => lock(lines).clone(),
             Target::Off | Target::Queue { .. } => Vec::new(),
         }
@@ -102,12 +125,12 @@ impl Log {
 
     /// Lines that found the queue full.
     pub fn dropped(&self) -> u64 {
-        self.0.dropped.load(Ordering::Relaxed)
+        self.inner.dropped.load(Ordering::Relaxed)
     }
 
     /// Moves what is waiting behind `out`, whole lines of each worker; false when there was nothing.
     pub fn drain_into(&self, out: &mut Vec<u8>) -> bool {
-        let Target::Queue { readers, .. } = &self.0.target else { return false };
+        let Target::Queue { readers, .. } = &self.inner.target else { return false };
         let before = out.len();
         lock(readers).retain_mut(|reader| {
             let is_abandoned = reader.is_abandoned();
@@ -125,14 +148,14 @@ impl Log {
 
     /// Makes this thread the one that is woken by [`LogWriter::write`] while it waits in [`Log::wait`].
     pub fn attach_reader(&self) {
-        if let Target::Queue { reader, .. } = &self.0.target {
+        if let Target::Queue { reader, .. } = &self.inner.target {
             *lock(reader) = Some(std::thread::current());
         }
     }
 
     /// Parks this thread until a line is written, or [`Log::wake_reader`] is called, or spuriously.
     pub fn wait(&self) {
-        let Target::Queue { readers, is_asleep, .. } = &self.0.target else { return };
+        let Target::Queue { readers, is_asleep, .. } = &self.inner.target else { return };
         is_asleep.store(true, Ordering::SeqCst);
         // A line that was written before the flag was up woke nobody: look once more.
         if lock(readers).iter().all(|reader| reader.slots() == 0) {
@@ -143,7 +166,7 @@ impl Log {
 
     /// Ends a wait of the reader.
     pub fn wake_reader(&self) {
-        if let Target::Queue { reader, .. } = &self.0.target
+        if let Target::Queue { reader, .. } = &self.inner.target
             && let Some(thread) = &*lock(reader)
         {
             thread.unpark();
@@ -151,12 +174,19 @@ impl Log {
     }
 
     fn notify(&self) {
-        if let Target::Queue { is_asleep, .. } = &self.0.target {
+        if let Target::Queue { is_asleep, .. } = &self.inner.target {
             std::sync::atomic::fence(Ordering::SeqCst);
             if is_asleep.load(Ordering::Relaxed) && is_asleep.swap(false, Ordering::SeqCst) {
                 self.wake_reader();
             }
         }
+    }
+}
+
+impl Inner {
+    /// Whether a writer that finds its queue full waits for room.
+    fn waits(&self) -> bool {
+        self.when_full == WhenFull::Wait && !self.is_hurried.load(Ordering::Relaxed)
     }
 }
 
@@ -167,9 +197,9 @@ impl LogWriter {
             return;
         }
         self.line.clear();
-        let (start, time_of_day) = self.log.0.anchor;
+        let (start, time_of_day) = self.log.inner.anchor;
         let at = time_of_day + record.moments.done.saturating_duration_since(start);
-        match self.log.0.format {
+        match self.log.inner.format {
             LogFormat::Text => write_text(&mut self.line, record, at),
             LogFormat::Json => write_json(&mut self.line, record, at),
         }
@@ -178,13 +208,14 @@ impl LogWriter {
     }
 
     fn hand_over(&mut self) {
-        if let Target::Memory(lines) = &self.log.0.target {
+        if let Target::Memory(lines) = &self.log.inner.target {
             lock(lines).push(self.line.trim_end().to_owned());
         }
         let Some(queue) = &mut self.queue else { return };
+        let never_fits = self.line.len() > queue.buffer().capacity();
         while queue.slots() < self.line.len() {
-            if self.log.0.when_full == WhenFull::Drop {
-                self.log.0.dropped.fetch_add(1, Ordering::Relaxed);
+            if never_fits || !self.log.inner.waits() {
+                self.log.inner.dropped.fetch_add(1, Ordering::Relaxed);
                 return;
             }
             self.log.notify();
@@ -201,7 +232,7 @@ fn write_text(line: &mut String, record: &Record<'_>, at: SystemTime) {
     write_time(line, at);
     // Writing to a string cannot fail.
     let _ = write!(line, " {} \"", record.client);
-    write_escaped(line, if record.request.is_empty() { b"-" } else { record.request });
+    write_escaped(line, if record.request.is_empty() { b"-" } else { shown(record) });
     let _ = write!(line, "\" backend={} status=", record.backend.unwrap_or("-"));
     let _ = match record.status {
         Some(status) => write!(line, "{status}"),
@@ -224,7 +255,7 @@ fn write_json(line: &mut String, record: &Record<'_>, at: SystemTime) {
     let _ = write!(line, "\",\"client\":\"{}\",\"listener\":\"", record.client);
     write_escaped(line, record.listener.as_bytes());
     line.push_str("\",\"request\":\"");
-    write_escaped(line, record.request);
+    write_escaped(line, shown(record));
     line.push('"');
     if let Some(backend) = record.backend {
         let _ = write!(line, ",\"backend\":\"{backend}\"");
@@ -244,6 +275,11 @@ fn write_json(line: &mut String, record: &Record<'_>, at: SystemTime) {
         let _ = write!(line, ",\"end\":\"{failure}\"");
     }
     line.push('}');
+}
+
+/// Method and target, cut where they are long.
+fn shown<'a>(record: &Record<'a>) -> &'a [u8] {
+    &record.request[..record.request.len().min(REQUEST_LIMIT)]
 }
 
 /// RFC 3339, UTC, milliseconds.
@@ -348,5 +384,28 @@ mod tests {
         }
         reader.join().unwrap();
         assert_eq!(log.dropped(), 0);
+    }
+
+    #[test]
+    fn a_queue_is_as_large_as_its_log_says() {
+        let log = Log::queued(LogFormat::Text, WhenFull::Wait).with_queue(256);
+        let mut writer = log.writer();
+        writer.write(&record(b"GET /"));
+        writer.write(&record(&[b'x'; 300]));
+        assert_eq!(log.dropped(), 1, "a line that never fits is not waited for");
+        let mut out = Vec::new();
+        assert!(log.drain_into(&mut out) && out.len() < 256);
+    }
+
+    #[test]
+    fn a_writer_that_waits_for_nobody_ends_when_it_is_hurried() {
+        let log = Log::queued(LogFormat::Text, WhenFull::Wait).with_queue(256);
+        let mut writer = log.writer();
+        let waiting = std::thread::spawn(move || (0..10).for_each(|_| writer.write(&record(b"GET /"))));
+        std::thread::sleep(Duration::from_millis(20));
+        assert!(!waiting.is_finished());
+        log.hurry();
+        waiting.join().unwrap();
+        assert!(log.dropped() > 0);
     }
 }

@@ -12,7 +12,7 @@ pub struct Record<'a> {
     pub client: SocketAddr,
     /// Name of the listener.
     pub listener: &'a str,
-    /// Method and target as they came; empty if the head was not understood.
+    /// Method and target as they came (the access log cuts a long target); empty if the head was not understood.
     pub request: &'a [u8],
     /// The backend that was tried last, by its configured address; absent if none was.
     pub backend: Option<&'a str>,

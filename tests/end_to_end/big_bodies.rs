@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use ringway_backends::{Addresses, Running, pattern_byte, start};
 
-use crate::support::OneUpstream;
 use crate::support::resident::Sampler;
+use crate::support::{OneUpstream, Proxy};
 
 on_each_runtime!(
     down_in_constant_memory,
@@ -17,6 +17,7 @@ on_each_runtime!(
     both_ways_at_once,
     a_reader_that_stops_stops_the_writer,
     a_slow_reader_gets_everything,
+    a_reader_that_makes_progress_is_not_cut,
 );
 
 const MIB: u64 = 1 << 20;
@@ -141,4 +142,19 @@ fn a_slow_reader_gets_everything(runtime: &str) {
     assert!(curl.wait().unwrap().success());
     let growth = sampler.growth();
     assert!(growth < GROWTH, "the proxy grew by {growth} bytes");
+}
+
+/// The reader takes 200 KB a second: slower than a third of the kernel's largest buffer in the timeout.
+fn a_reader_that_makes_progress_is_not_cut(runtime: &str) {
+    let (_backends, setup) = file_server();
+    let config = format!("{}[timeouts]\nbody = \"2s\"\n", setup.config());
+    let _proxy = Proxy::run(runtime, &config, &[setup.listener]);
+    let mut client = TcpStream::connect(setup.listener).unwrap();
+    let request = format!("GET /bytes/{} HTTP/1.1\r\nHost: localhost\r\n\r\n", 50 * MIB);
+    client.write_all(request.as_bytes()).unwrap();
+    let mut piece = vec![0; 20_000];
+    for _ in 0..80 {
+        client.read_exact(&mut piece).unwrap();
+        thread::sleep(Duration::from_millis(100));
+    }
 }

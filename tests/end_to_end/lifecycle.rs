@@ -2,18 +2,22 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
 use ringway_backends::{Addresses, start};
 
 use crate::support::curl::curl;
-use crate::support::{OneUpstream, PATIENCE, free_address, ringway_ends, wait_for};
+use crate::support::{OneUpstream, PATIENCE, Proxy, free_address, ringway, ringway_ends, wait_for};
 
 on_each_runtime!(
     a_drain_lets_a_slow_exchange_finish,
     a_drain_does_not_wait_for_idle_connections,
     a_drain_writes_the_whole_access_log,
+    a_signal_right_after_the_start_drains,
+    nobody_who_reads_the_log_keeps_the_process,
+    what_runs_when_the_drain_is_out_of_time_is_cut,
     a_port_in_use_is_named,
 );
 
@@ -58,6 +62,71 @@ fn a_drain_writes_the_whole_access_log(runtime: &str) {
     proxy.interrupt();
     assert_eq!(proxy.ended(PATIENCE).code(), Some(0));
     assert_eq!(setup.log_lines(500).len(), 500);
+}
+
+fn a_signal_right_after_the_start_drains(runtime: &str) {
+    for _ in 0..5 {
+        let setup = OneUpstream::new(&[free_address()]);
+        let mut proxy = setup.run(runtime);
+        proxy.interrupt();
+        assert_eq!(proxy.ended(PATIENCE).code(), Some(0));
+    }
+}
+
+/// A process that is killed when the test is over, if it has not ended.
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        // It may have ended by itself, which is what both errors would say.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Neither the log thread nor, where workers are told to wait for it, a worker.
+fn nobody_who_reads_the_log_keeps_the_process(runtime: &str) {
+    let backends = start(&Addresses::ephemeral(1)).unwrap();
+    for when_full in ["drop", "wait"] {
+        let setup = OneUpstream::new(&backends.addresses().cluster);
+        let log_file = setup.config().lines().find(|line| line.starts_with("access = ")).unwrap();
+        let config = setup.config().replace(log_file, "access = \"stdout\"").replace("wait", when_full);
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), format!("{config}[timeouts]\ndrain = \"1s\"\n")).unwrap();
+        let arguments = ["run", "--config", file.path().to_str().unwrap(), "--runtime", runtime];
+        let mut proxy = Killed(ringway(&arguments).spawn().unwrap());
+        wait_for("the proxy accepts", PATIENCE, || TcpStream::connect(setup.listener).ok());
+        // More than a pipe and the queues hold, until a worker waits.
+        let url = setup.url(&format!("/[1-1500]?{}", "x".repeat(2000)));
+        let arguments = ["-sS", "-m", "2", "--fail-early", "-o", "/dev/null", &url];
+        let curl = Command::new("curl").args(arguments).stderr(Stdio::null()).status().unwrap();
+        assert_eq!(curl.success(), when_full == "drop");
+        let pid = rustix::process::Pid::from_child(&proxy.0);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        let status = wait_for("the proxy ends", Duration::from_secs(10), || proxy.0.try_wait().unwrap());
+        assert_eq!(status.code(), Some(0), "{when_full}");
+        let mut said = String::new();
+        proxy.0.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+        assert!(said.contains("nobody takes the access log"), "{when_full}: {said}");
+    }
+}
+
+fn what_runs_when_the_drain_is_out_of_time_is_cut(runtime: &str) {
+    let backends = start(&Addresses::ephemeral(0)).unwrap();
+    let setup = OneUpstream::new(&[backends.addresses().default]);
+    let config = format!("{}[timeouts]\ndrain = \"1s\"\n", setup.config());
+    let mut proxy = Proxy::run(runtime, &config, &[setup.listener]);
+    let mut client = TcpStream::connect(setup.listener).unwrap();
+    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    // Without a length, FIN would be the end of the body.
+    client.write_all(b"GET /bytes/1000000000 HTTP/1.0\r\nHost: localhost\r\n\r\n").unwrap();
+    client.read_exact(&mut [0; 1024]).unwrap();
+    proxy.interrupt();
+    assert_eq!(proxy.ended(PATIENCE).code(), Some(0));
+    let error = client.read_to_end(&mut Vec::new()).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+    let lines = setup.log_lines(1);
+    assert!(lines[0].ends_with("end=proxy.response-body.stopped"), "{lines:?}");
 }
 
 fn a_port_in_use_is_named(runtime: &str) {
