@@ -15,6 +15,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::config::options::WORKERS;
 use crate::config::{Config, RUNTIME_KINDS};
+use crate::telemetry::notice;
 
 pub use demo::CONFIGURATION as DEMO_CONFIGURATION;
 
@@ -128,7 +129,7 @@ fn print(text: &dyn Display) -> u8 {
 
 /// Says on standard error why it failed.
 fn fail(error: &io::Error) -> u8 {
-    eprintln!("ringway: {error}");
+    notice(format_args!("{error}"));
     EXIT_FAILURE
 }
 

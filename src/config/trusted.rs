@@ -14,8 +14,7 @@ pub struct Trusted {
 
 /// All IP addresses that begin with the same bits; with all bits, one address.
 ///
-/// An IPv4 address written as an IPv6 one (RFC 4291, section 2.5.5.2) is that IPv4 address, for that is how a listener
-/// on `[::]` meets its IPv4 clients.
+/// An IPv4 address written as an IPv6 one (RFC 4291, section 2.5.5.2) is that IPv4 address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Prefix {
     /// The bits beyond the prefix are 0.

@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::config::{AccessLog, LogConfig};
-use crate::telemetry::Log;
+use crate::telemetry::{Log, notice};
 
 /// How long lines are gathered before they are written.
 const GATHER: Duration = Duration::from_millis(5);
@@ -76,14 +76,14 @@ impl LogThread {
         if let Some(thread) = self.thread.take() {
             self.log.wake_reader();
             if thread.ended.recv_timeout(patience) == Err(RecvTimeoutError::Timeout) {
-                eprintln!("ringway: nobody takes the access log: what was left of it is lost");
+                notice(format_args!("nobody takes the access log: what was left of it is lost"));
             } else {
                 // A panic of the thread was reported when it happened.
                 let _ = thread.handle.join();
             }
         }
         if self.log.dropped() > 0 {
-            eprintln!("ringway: the access log dropped {} lines: its queue was full", self.log.dropped());
+            notice(format_args!("the access log dropped {} lines: its queue was full", self.log.dropped()));
         }
     }
 }
@@ -100,7 +100,7 @@ fn write_all(log: &Log, ends: &AtomicBool, mut out: Box<dyn Write + Send>) {
             if let Err(error) = written
                 && !std::mem::replace(&mut is_broken, true)
             {
-                eprintln!("ringway: the access log cannot be written: {error}");
+                notice(format_args!("the access log cannot be written: {error}"));
             }
             std::thread::sleep(GATHER);
         } else if is_last {

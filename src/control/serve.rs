@@ -11,7 +11,7 @@ use super::launch::{self, Server};
 use super::log;
 use crate::config::Config;
 use crate::proxy::Shared;
-use crate::telemetry::Log;
+use crate::telemetry::{Log, notice};
 
 /// How long the process waits for the access log to be taken when it ends, and when it is to end at once.
 const LOG_PATIENCE: Duration = Duration::from_secs(2);
@@ -31,13 +31,13 @@ pub fn serve(config: Config) -> io::Result<()> {
 /// As [`serve`], or a backend's address is in use.
 pub fn serve_demo(config: Config) -> io::Result<()> {
     let backends = ringway_backends::start(&ringway_backends::Addresses::default())?;
-    let result = serve_then(config, |_| eprint!("{DEMO}"));
+    let result = serve_then(config, |_| notice(format_args!("{DEMO}")));
     drop(backends);
     result
 }
 
 const DEMO: &str = "\
-Eight sample backends run on 127.0.0.1: 8888 (default), 8889 (pictures), 8890 (documents), 9000 to 9004 (cluster).
+eight sample backends run on 127.0.0.1: 8888 (default), 8889 (pictures), 8890 (documents), 9000 to 9004 (cluster).
 Open, or try with curl:
   http://127.0.0.1:8080/                 the default backend
   http://127.0.0.1:8080/images/          pictures, the prefix taken off
@@ -45,8 +45,7 @@ Open, or try with curl:
   http://127.0.0.1:8081/                 five backends in turn (curl -i shows X-Backend)
   http://docs.localhost:8080/            two names on one address
   http://pictures.localhost:8080/
-Every exchange is a line below. Ctrl-C finishes what runs and ends.
-";
+Every exchange is a line below. Ctrl-C finishes what runs and ends.";
 
 fn serve_then(config: Config, announce: impl FnOnce(&Server)) -> io::Result<()> {
     let log = log::start(&config.log)?;
@@ -71,12 +70,12 @@ fn start_and_wait(config: Config, log: &Log, announce: impl FnOnce(&Server)) -> 
 /// Says what runs, why, and where it listens.
 fn introduce(server: &Server) {
     for reason in &server.reasons {
-        eprintln!("ringway: {reason}");
+        notice(format_args!("{reason}"));
     }
     let listeners = &server.shared().config.listeners;
     let addresses: Vec<String> =
         listeners.iter().map(|listener| format!("http://{}", listener.address)).collect();
-    eprintln!("ringway: runtime {}, listening on {}", server.runtime, addresses.join(", "));
+    notice(format_args!("runtime {}, listening on {}", server.runtime, addresses.join(", ")));
 }
 
 /// Waits for the end of the workers, and for signals meanwhile.
@@ -94,15 +93,20 @@ async fn wait(server: Server, mut signals: Signals) -> io::Result<()> {
         };
         match signal {
             Wish::Reload => {
-                eprintln!("ringway: SIGHUP: the configuration cannot be reloaded yet; restart to change it");
+                notice(format_args!(
+                    "SIGHUP: the configuration cannot be reloaded yet; restart to change it"
+                ));
             }
+            Wish::Reopen => notice(format_args!(
+                "SIGUSR1: the access log cannot be reopened yet; rotate it with copytruncate"
+            )),
             Wish::End if drain.is_raised() => {
                 return Err(io::Error::other("ended at once by a second signal"));
             }
             Wish::End => {
-                eprintln!(
-                    "ringway: draining: what runs is finished, nothing new is accepted (again to end at once)"
-                );
+                notice(format_args!(
+                    "draining: what runs is finished, nothing new is accepted (again to end at once)"
+                ));
                 drain.raise();
                 tokio::task::spawn(hurry_log(Arc::clone(&shared)));
             }
@@ -120,12 +124,14 @@ async fn hurry_log(shared: Arc<Shared>) {
 enum Wish {
     End,
     Reload,
+    Reopen,
 }
 
 struct Signals {
     interrupt: Signal,
     terminate: Signal,
     reload: Signal,
+    reopen: Signal,
 }
 
 impl Signals {
@@ -134,6 +140,7 @@ impl Signals {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
             reload: signal(SignalKind::hangup())?,
+            reopen: signal(SignalKind::user_defined1())?,
         })
     }
 
@@ -142,6 +149,7 @@ impl Signals {
             _ = self.interrupt.recv() => Wish::End,
             _ = self.terminate.recv() => Wish::End,
             _ = self.reload.recv() => Wish::Reload,
+            _ = self.reopen.recv() => Wish::Reopen,
         }
     }
 }

@@ -14,6 +14,7 @@ use super::tally::Tally;
 use super::verdict::{Progress, Verdict, verdict};
 use crate::balance::BackendId;
 use crate::runtime::{Batch, Runtime, Stream};
+use crate::telemetry::notice;
 use crate::upstream::{Tried, Upstream};
 
 /// An exchange that runs.
@@ -122,7 +123,7 @@ impl<R: Runtime> Exchange<'_, R> {
     fn goes_on(&self, course: &mut Course, failure: Failure) -> bool {
         let now = self.connection.runtime().now();
         let another = (failure.side == Side::Backend && failure.stage == Stage::Connect)
-            .then(|| self.another(course, now))
+            .then(|| self.another(course, failure, now))
             .flatten();
         let progress = Progress {
             attempt: self.tally.attempt(),
@@ -141,8 +142,14 @@ impl<R: Runtime> Exchange<'_, R> {
     }
 
     /// Leaves the backend that refused a connection alone, and picks one that was not tried yet.
-    fn another(&self, course: &mut Course, now: Instant) -> Option<BackendId> {
-        self.upstream.eject(course.backend, now);
+    fn another(&self, course: &mut Course, failure: Failure, now: Instant) -> Option<BackendId> {
+        if self.upstream.eject(course.backend, now) {
+            let Upstream { name, fail_for, .. } = self.upstream;
+            let backend = &self.upstream.backend(course.backend).name;
+            notice(format_args!(
+                "backend {backend} of \"{name}\" is left alone for {fail_for:?} ({failure})"
+            ));
+        }
         course.tried.push(course.backend);
         if now < course.by { self.upstream.pick_another(&course.tried) } else { None }
     }

@@ -11,7 +11,7 @@ use rustix::io::Errno;
 use super::Shared;
 use super::http;
 use crate::runtime::{Listener, Runtime, Stream};
-use crate::telemetry::LogWriter;
+use crate::telemetry::{LogWriter, notice};
 use crate::upstream::idle::IdlePool;
 
 /// How often idle backend connections are looked through.
@@ -117,7 +117,7 @@ impl Complaint {
     fn make(&mut self, now: Instant, error: &io::Error) {
         if self.silent_until.is_none_or(|until| until <= now) {
             self.silent_until = Some(now + Duration::from_secs(1));
-            eprintln!("ringway: a connection could not be accepted: {error}");
+            notice(format_args!("a connection could not be accepted: {error}"));
         }
     }
 }

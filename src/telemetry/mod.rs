@@ -1,7 +1,9 @@
 //! What Ringway can tell about its work: one [`Record`] an exchange, and the access log made of it.
 
 pub mod access_log;
+mod notice;
 pub mod record;
 
 pub use access_log::{Log, LogWriter};
+pub use notice::notice;
 pub use record::Record;

@@ -26,7 +26,8 @@ pub struct Upstream {
     pub backend_idle: Duration,
     backends: Vec<Backend>,
     policy: &'static Policy,
-    fail_for: Duration,
+    /// How long a backend that refused a connection is left alone.
+    pub fail_for: Duration,
     cycle: ArcSwap<Cycle>,
     /// When each ejected backend may come back; also serialises the making of cycles.
     ejected: Mutex<Vec<Option<Instant>>>,
@@ -135,13 +136,16 @@ impl Upstream {
         if ejected.iter().any(Option::is_none) { None } else { all().next() }
     }
 
-    /// Leaves a backend that refused a connection alone for `fail-for`; one that is left alone already stays so.
-    pub fn eject(&self, id: BackendId, now: Instant) {
+    /// Leaves a backend that refused a connection alone for `fail-for`, and says whether that is new: one that is left
+    /// alone already stays so.
+    pub fn eject(&self, id: BackendId, now: Instant) -> bool {
         let mut ejected = self.lock_ejected();
-        if ejected[id.0].is_none() {
+        let is_new = ejected[id.0].is_none();
+        if is_new {
             ejected[id.0] = Some(now + self.fail_for);
             self.store(&ejected);
         }
+        is_new
     }
 
     /// A connection to the backend was made: whatever was held against it is forgotten. Where nothing could be reached
@@ -299,7 +303,7 @@ mod tests {
     #[test]
     fn after_an_outage_of_all_the_first_success_forgives_all() {
         let (upstream, now) = (upstream(3), Instant::now());
-        (0..3).for_each(|id| upstream.eject(BackendId(id), now));
+        assert!((0..3).all(|id| upstream.eject(BackendId(id), now)));
         upstream.restore(BackendId(1));
         assert_eq!(picks(&upstream, now, 3), [0, 1, 2]);
     }
