@@ -146,6 +146,7 @@ mod tests {
             moments: Moments { begun: now, done: now },
             client: SocketAddr::from(([127, 0, 0, 1], 5555)),
             listener: "web",
+            host: None,
             request: b"GET /",
             backend: None,
             traffic: Traffic::default(),

@@ -14,7 +14,6 @@ use super::tally::Tally;
 use super::verdict::{Progress, Verdict, verdict};
 use crate::balance::BackendId;
 use crate::runtime::{Batch, Runtime, Stream};
-use crate::telemetry::notice;
 use crate::upstream::{Tried, Upstream};
 
 /// An exchange that runs.
@@ -53,6 +52,7 @@ pub(super) async fn run<R: Runtime>(connection: &Connection<R>, head: &Head, beg
     let next = match &mut plan::plan(connection, head) {
         Ok(Planned::Forward { plan, backend, head: written }) => {
             tally.note(|attempt| attempt.idempotent = plan.is_idempotent);
+            tally.host.set(plan.host);
             let upstream = connection.worker.shared.upstream(plan.route.upstream);
             let exchange = Exchange { connection, head, plan, upstream, tally };
             exchange.forward(*backend, written).await
@@ -146,7 +146,7 @@ impl<R: Runtime> Exchange<'_, R> {
         if self.upstream.eject(course.backend, now) {
             let Upstream { name, fail_for, .. } = self.upstream;
             let backend = &self.upstream.backend(course.backend).name;
-            notice(format_args!(
+            self.connection.worker.shared.log.notice(format_args!(
                 "backend {backend} of \"{name}\" is left alone for {fail_for:?} ({failure})"
             ));
         }

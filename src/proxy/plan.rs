@@ -23,7 +23,8 @@ pub(super) struct Plan<'a> {
     pub(super) is_idempotent: bool,
     pub(super) expects_continue: bool,
     upgrade: Option<Span>,
-    host: Option<Span>,
+    /// The host that the client asked for.
+    pub(super) host: Option<Span>,
 }
 
 /// How the client is answered by us.
@@ -52,7 +53,7 @@ pub(super) enum Planned<'a> {
 
 /// Where some bytes stand in the head of the request.
 #[derive(Clone, Copy)]
-struct Span {
+pub(super) struct Span {
     start: u32,
     len: u32,
 }
@@ -199,7 +200,7 @@ impl Span {
         Self { start: start as u32, len: piece.len() as u32 }
     }
 
-    fn of(self, head: &[u8]) -> Option<&[u8]> {
+    pub(super) fn of(self, head: &[u8]) -> Option<&[u8]> {
         head.get(self.start as usize..)?.get(..self.len as usize)
     }
 }

@@ -6,6 +6,7 @@ use std::time::Instant;
 use super::failure::Failure;
 use super::head::Head;
 use super::http::Connection;
+use super::plan::Span;
 use crate::balance::BackendId;
 use crate::config::UpstreamId;
 use crate::runtime::Runtime;
@@ -20,6 +21,8 @@ pub(super) struct Tally {
     pub(super) status: Cell<Option<u16>>,
     /// A final response, or our own answer, has begun to go to the client.
     pub(super) answered: Cell<bool>,
+    /// Where the host that the client asked for stands in the request's head.
+    pub(super) host: Cell<Option<Span>>,
     /// Bytes of the request's body that the kernel took for the backend.
     pub(super) request_body: Cell<u64>,
     /// Bytes of the response's body that the kernel took for the client.
@@ -72,6 +75,7 @@ impl Tally {
             moments: Moments { begun, done: connection.runtime().clock() },
             client: connection.peer,
             listener: &connection.listener().name,
+            host: head.and_then(|head| self.host.get()?.of(head)),
             request: head.map_or(b"", |head| request_words(head)),
             backend: self
                 .backend

@@ -11,7 +11,7 @@ use rustix::io::Errno;
 use super::Shared;
 use super::http;
 use crate::runtime::{Listener, Runtime, Stream};
-use crate::telemetry::{LogWriter, notice};
+use crate::telemetry::{Log, LogWriter};
 use crate::upstream::idle::IdlePool;
 
 /// How often idle backend connections are looked through.
@@ -61,7 +61,7 @@ async fn accept<R: Runtime>(worker: Rc<Worker<R>>, listener_index: usize, listen
             }
             Ok(None) => return,
             Err(error) => {
-                complaint.make(worker.runtime.now(), &error);
+                complaint.make(&worker.shared.log, worker.runtime.now(), &error);
                 let is_short = is_shortage(&error);
                 if is_short {
                     // Idle connections are given up first.
@@ -114,10 +114,10 @@ struct Complaint {
 }
 
 impl Complaint {
-    fn make(&mut self, now: Instant, error: &io::Error) {
+    fn make(&mut self, log: &Log, now: Instant, error: &io::Error) {
         if self.silent_until.is_none_or(|until| until <= now) {
             self.silent_until = Some(now + Duration::from_secs(1));
-            notice(format_args!("a connection could not be accepted: {error}"));
+            log.notice(format_args!("a connection could not be accepted: {error}"));
         }
     }
 }

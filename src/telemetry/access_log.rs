@@ -1,12 +1,12 @@
 //! The access log: a line an exchange, through a bounded queue that never blocks a worker unless it is told to.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::Thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::Record;
+use super::{Record, notice};
 use crate::config::{LogFormat, WhenFull};
 
 /// Bytes of log that one writer may have waiting, if [`Log::with_queue`] does not say otherwise.
@@ -123,6 +123,13 @@ impl Log {
         }
     }
 
+    /// Tells the operator something, unless this log is a test's.
+    pub fn notice(&self, text: fmt::Arguments<'_>) {
+        if !matches!(self.inner.target, Target::Memory(_)) {
+            notice(text);
+        }
+    }
+
     /// Lines that found the queue full.
     pub fn dropped(&self) -> u64 {
         self.inner.dropped.load(Ordering::Relaxed)
@@ -227,13 +234,15 @@ impl LogWriter {
     }
 }
 
-/// `TIME CLIENT "METHOD TARGET" backend=ADDRESS status=200 bytes=1234 time=0.412ms end=…`.
+/// `TIME CLIENT "METHOD TARGET" host=NAME backend=ADDRESS status=200 bytes=1234 time=0.412ms end=…`.
 fn write_text(line: &mut String, record: &Record<'_>, at: SystemTime) {
     write_time(line, at);
     // Writing to a string cannot fail.
     let _ = write!(line, " {} \"", record.client);
     write_escaped(line, if record.request.is_empty() { b"-" } else { shown(record) });
-    let _ = write!(line, "\" backend={} status=", record.backend.unwrap_or("-"));
+    line.push_str("\" host=");
+    write_escaped(line, record.host.unwrap_or(b"-"));
+    let _ = write!(line, " backend={} status=", record.backend.unwrap_or("-"));
     let _ = match record.status {
         Some(status) => write!(line, "{status}"),
         None => write!(line, "-"),
@@ -257,6 +266,11 @@ fn write_json(line: &mut String, record: &Record<'_>, at: SystemTime) {
     line.push_str("\",\"request\":\"");
     write_escaped(line, shown(record));
     line.push('"');
+    if let Some(host) = record.host {
+        line.push_str(",\"host\":\"");
+        write_escaped(line, host);
+        line.push('"');
+    }
     if let Some(backend) = record.backend {
         let _ = write!(line, ",\"backend\":\"{backend}\"");
     }
@@ -319,6 +333,7 @@ mod tests {
             client: SocketAddr::from(([127, 0, 0, 1], 5555)),
             listener: "web",
             request,
+            host: Some(b"a.example"),
             backend: Some("127.0.0.1:8889"),
             traffic: Traffic { request_body: 0, response_body: 1234, attempts: 2, reused: true },
             status: Some(200),
@@ -333,7 +348,7 @@ mod tests {
         let line = log.lines().remove(0);
         let (time, rest) = line.split_once(' ').unwrap();
         assert!(time.ends_with('Z') && time.len() == "2026-01-01T00:00:00.000Z".len(), "{time}");
-        let expected = "127.0.0.1:5555 \"GET /cat.png\" backend=127.0.0.1:8889 status=200 bytes=1234 time=1.412ms attempts=2";
+        let expected = "127.0.0.1:5555 \"GET /cat.png\" host=a.example backend=127.0.0.1:8889 status=200 bytes=1234 time=1.412ms attempts=2";
         assert_eq!(rest, expected);
     }
 

@@ -14,6 +14,8 @@ pub struct Record<'a> {
     pub listener: &'a str,
     /// Method and target as they came (the access log cuts a long target); empty if the head was not understood.
     pub request: &'a [u8],
+    /// The host that was asked for, with its port if that was named; absent if none was, or no route was found.
+    pub host: Option<&'a [u8]>,
     /// The backend that was tried last, by its configured address; absent if none was.
     pub backend: Option<&'a str>,
     /// What went over the wire.
