@@ -130,21 +130,6 @@ impl ChunkedWalker {
         }
     }
 
-    /// Bytes of data that are to come before the next line of the coding: they may go by unseen, and are then told
-    /// to [`ChunkedWalker::skip`].
-    pub fn data_left(&self) -> u64 {
-        if self.state == State::Data { self.left } else { 0 }
-    }
-
-    /// Takes bytes of data for seen, no more than [`ChunkedWalker::data_left`].
-    pub fn skip(&mut self, len: u64) {
-        debug_assert!(len <= self.data_left());
-        if len > 0 {
-            self.left -= len;
-            self.end_data();
-        }
-    }
-
     /// Bytes of data in all chunks whose lines were seen: for limits, which hold before the data itself has come.
     pub fn announced(&self) -> u64 {
         self.announced
@@ -157,14 +142,14 @@ impl ChunkedWalker {
 
     fn next_data(&mut self, input: &[u8]) -> Step {
         let len = self.left.min(input.len() as u64);
-        self.skip(len);
-        if len > 0 { Step::Data(len as usize) } else { Step::More }
-    }
-
-    fn end_data(&mut self) {
+        if len == 0 {
+            return Step::More;
+        }
+        self.left -= len;
         if self.left == 0 {
             self.state = State::DataCr;
         }
+        Step::Data(len as usize)
     }
 
     fn next_trailers(&mut self, input: &[u8]) -> Result<Step, Violation> {

@@ -161,3 +161,20 @@ impl fmt::Display for Failure {
         write!(f, "{side}.{stage}.{}", self.cause.name())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::io::Errno;
+
+    #[test]
+    fn only_a_shortage_is_a_shortage() {
+        let cause = |errno: Errno| Cause::from(&io::Error::from(errno));
+        for errno in [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM] {
+            assert_eq!(cause(errno), Cause::Shortage, "{errno}");
+        }
+        for errno in [Errno::CONNABORTED, Errno::PERM, Errno::PROTO, Errno::HOSTUNREACH] {
+            assert_ne!(cause(errno), Cause::Shortage, "{errno}");
+        }
+    }
+}

@@ -6,9 +6,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rustix::io::Errno;
-
 use super::Shared;
+use super::failure::Cause;
 use super::http;
 use crate::runtime::{Listener, Runtime, Stream};
 use crate::telemetry::{Log, LogWriter};
@@ -62,7 +61,9 @@ async fn accept<R: Runtime>(worker: Rc<Worker<R>>, listener_index: usize, listen
             Ok(None) => return,
             Err(error) => {
                 complaint.make(&worker.shared.log, worker.runtime.now(), &error);
-                let is_short = is_shortage(&error);
+                // Anything else is the fate of one connection, such as a client that has gone again (accept(2), "Error
+                // handling").
+                let is_short = Cause::from(&error) == Cause::Shortage;
                 if is_short {
                     // Idle connections are given up first.
                     worker.idle.borrow_mut().clear();
@@ -74,12 +75,6 @@ async fn accept<R: Runtime>(worker: Rc<Worker<R>>, listener_index: usize, listen
             }
         }
     }
-}
-
-/// Whether the kernel refused for want of descriptors or memory. Anything else is the fate of one connection, such as a
-/// client that has gone again (accept(2), "Error handling").
-fn is_shortage(error: &io::Error) -> bool {
-    matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM))
 }
 
 /// Closes backend connections that have been idle for too long or were closed by the backend.
@@ -118,21 +113,6 @@ impl Complaint {
         if self.silent_until.is_none_or(|until| until <= now) {
             self.silent_until = Some(now + Duration::from_secs(1));
             log.notice(format_args!("a connection could not be accepted: {error}"));
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_a_shortage_is_a_shortage() {
-        for errno in [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM] {
-            assert!(is_shortage(&errno.into()), "{errno}");
-        }
-        for errno in [Errno::CONNABORTED, Errno::PERM, Errno::PROTO, Errno::HOSTUNREACH] {
-            assert!(!is_shortage(&errno.into()), "{errno}");
         }
     }
 }

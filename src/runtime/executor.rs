@@ -71,11 +71,6 @@ impl Executor {
         self.len() == 0
     }
 
-    /// Whether a task has not ended (its number may be another's by now).
-    pub fn is_alive(&self, id: TaskId) -> bool {
-        self.tasks.borrow().contains(id.0 as usize)
-    }
-
     /// Polls every task that was ready at the start, once each.
     pub fn run_ready(&self) {
         let count = self.ready.borrow().len();

@@ -17,7 +17,6 @@
 //!    else is disturbed.
 
 pub mod buf;
-mod copy;
 pub mod executor;
 mod join;
 mod signal;
@@ -35,7 +34,6 @@ use std::time::{Duration, Instant};
 use socket2::Socket;
 
 pub use buf::{Batch, Buf, BufMut, Pool};
-pub use copy::relay_by_copy;
 pub use join::join;
 pub use signal::DrainSignal;
 
