@@ -12,7 +12,7 @@ mod pattern;
 mod sites;
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
@@ -39,17 +39,18 @@ pub struct Addresses {
 
 impl Default for Addresses {
     fn default() -> Self {
-        let loopback = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        Self {
-            default: loopback(8888),
-            images: loopback(8889),
-            pdf: loopback(8890),
-            cluster: (9000..=9004).map(loopback).collect(),
-        }
+        Self::on(Ipv4Addr::LOCALHOST.into())
     }
 }
 
 impl Addresses {
+    /// The demo's ports on another address: 0.0.0.0 in a container, whose loopback nobody else reaches.
+    #[must_use]
+    pub fn on(address: IpAddr) -> Self {
+        let on = |port| SocketAddr::from((address, port));
+        Self { default: on(8888), images: on(8889), pdf: on(8890), cluster: (9000..=9004).map(on).collect() }
+    }
+
     /// Ports that the system chooses, on loopback, and a cluster of `cluster` servers: for tests.
     #[must_use]
     pub fn ephemeral(cluster: usize) -> Self {

@@ -1,39 +1,50 @@
 //! The sample backends as a program of their own: they run until Ctrl-C.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::process::ExitCode;
 
 use ringway_backends::{Addresses, Running, start};
 
 const HELP: &str = "\
-Sample backends for Ringway, on loopback only:
+Sample backends for Ringway, on loopback unless told otherwise:
 
   127.0.0.1:8888          the default server
   127.0.0.1:8889          pictures
   127.0.0.1:8890          documents
   127.0.0.1:9000 to 9004  the cluster: each answer names its server
 
-Usage: ringway-backends [--help]
+Usage: ringway-backends [--help] [--address IP]
+
+  --address IP   listen on this address instead of 127.0.0.1: 0.0.0.0 in a container
 
 They run until Ctrl-C. `ringway demo` starts them itself; start them alone to try a configuration of your own.
 ";
 
 #[expect(clippy::disallowed_macros, reason = "this program has no access log")]
 fn main() -> ExitCode {
-    match std::env::args().nth(1).as_deref() {
-        None => run(),
-        Some("--help" | "-h") => {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match arguments[..] {
+        [] => run(Ipv4Addr::LOCALHOST.into()),
+        ["--help" | "-h"] => {
             print!("{HELP}");
             ExitCode::SUCCESS
         }
-        Some(other) => {
-            eprintln!("ringway-backends: unknown argument {other:?}; it takes none but --help");
-            ExitCode::FAILURE
-        }
+        ["--address", address] => match address.parse() {
+            Ok(address) => run(address),
+            Err(_) => misused(&format!("{address:?} is not an IP address")),
+        },
+        _ => misused(&format!("unknown arguments {arguments:?}; --help says what there is")),
     }
 }
 
-fn run() -> ExitCode {
-    match start(&Addresses::default()).and_then(|running| wait_for_ctrl_c(&running)) {
+fn misused(what: &str) -> ExitCode {
+    eprintln!("ringway-backends: {what}");
+    ExitCode::FAILURE
+}
+
+fn run(address: IpAddr) -> ExitCode {
+    match start(&Addresses::on(address)).and_then(|running| wait_for_ctrl_c(&running)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("ringway-backends: {error}");

@@ -122,3 +122,39 @@ fn a_port_in_use_is_named_and_a_stopped_one_is_free_again() {
     assert!(TcpStream::connect(address).is_err());
     drop(start(&addresses).unwrap());
 }
+
+/// A program that is killed when the test is over.
+struct Killed(std::process::Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        // It may have ended by itself, which is what both errors would say.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn the_program_listens_where_it_is_told() {
+    // The ports are the demo's: an address of loopback that is this process's alone.
+    let id = std::process::id();
+    let address = format!("127.{}.{}.{}", 100 + (id >> 16) % 100, (id >> 8) & 255, (id & 255).max(1));
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_ringway-backends"));
+    command.args(["--address", &address]).stdout(std::process::Stdio::null());
+    let _program = Killed(command.spawn().unwrap());
+    let server = format!("{address}:9001").parse().unwrap();
+    let end = std::time::Instant::now() + Duration::from_secs(20);
+    while TcpStream::connect(server).is_err() {
+        assert!(std::time::Instant::now() < end, "nothing listens on {server}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert!(ask(server, "GET /", "", b"").0.contains("x-backend: 9001"));
+}
+
+#[test]
+fn the_program_names_an_address_that_is_none() {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_ringway-backends"));
+    let output = command.args(["--address", "everywhere"]).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success() && said.contains("everywhere"), "{said}");
+}

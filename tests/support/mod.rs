@@ -93,8 +93,20 @@ impl Proxy {
         proxy
     }
 
+    /// The program by way of another one, its outputs piped, once it accepts on these listeners.
+    pub(crate) fn through(command: Command, listeners: &[SocketAddr]) -> Self {
+        wait_until_free(listeners);
+        let mut proxy = Self::started(command, None);
+        proxy.wait_until_it_accepts(listeners);
+        proxy
+    }
+
     fn spawn(arguments: &[&str], config: Option<tempfile::TempDir>) -> Self {
-        let mut child = ringway(arguments).stdin(Stdio::null()).spawn().unwrap();
+        Self::started(ringway(arguments), config)
+    }
+
+    fn started(mut command: Command, config: Option<tempfile::TempDir>) -> Self {
+        let mut child = command.stdin(Stdio::null()).spawn().unwrap();
         let stdout = Lines::of(child.stdout.take().unwrap());
         let stderr = Lines::of(child.stderr.take().unwrap());
         Self { child, stdout, stderr, _config: config }
@@ -126,8 +138,12 @@ impl Proxy {
 
     /// What Ctrl-C sends.
     pub(crate) fn interrupt(&self) {
+        self.signal(rustix::process::Signal::INT);
+    }
+
+    pub(crate) fn signal(&self, signal: rustix::process::Signal) {
         let pid = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+        rustix::process::kill_process(pid, signal).unwrap();
     }
 
     /// Waits for its own end.

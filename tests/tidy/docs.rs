@@ -6,7 +6,8 @@ use std::path::Path;
 use super::source::{self, files, root};
 
 /// Folders whose files are cited by their path from the root.
-const FOLDERS: &[&str] = &["src/", "tests/", "docs/", "scripts/", "bench/", "backends/", "fuzz/", ".ci/"];
+const FOLDERS: &[&str] =
+    &["src/", "tests/", "docs/", "scripts/", "bench/", "backends/", "fuzz/", ".ci/", "packaging/"];
 
 /// Files and symbols that the docs and the README cite in backticks, and that do not exist.
 pub(crate) fn missing_citations() -> Vec<String> {
