@@ -10,7 +10,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use ringway::runtime::ring::{Ring, RingListener, RingStream};
-use ringway::runtime::{Batch, DrainSignal, Listener, Options, RelayEnd, Runtime, Stream, is_stopped, join};
+use ringway::runtime::{
+    Batch, DrainSignal, Listener, Options, RelayEnd, Runtime, Started, Stream, is_stopped, join,
+};
 use socket2::{Domain, SockRef, Socket, Type};
 
 /// Nothing here takes longer.
@@ -113,7 +115,12 @@ where
     let before = descriptors();
     {
         let (socket, address) = listening(1024);
-        let options = Options { worker: 0, connections: 1000, drain: DrainSignal::new().unwrap() };
+        let options = Options {
+            worker: 0,
+            connections: 1000,
+            drain: DrainSignal::new().unwrap(),
+            started: Started::default(),
+        };
         run(&options, socket, address, test);
     }
     assert_eq!(descriptors(), before, "descriptors are left over");
@@ -311,7 +318,12 @@ fn readable_waits_without_a_buf_and_ends_with_the_drain_alone() {
 fn a_drain_from_another_thread_ends_accept_after_those_who_are_connected() {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let (socket, address) = listening(1024);
-    let options = Options { worker: 0, connections: 10, drain: DrainSignal::new().unwrap() };
+    let options = Options {
+        worker: 0,
+        connections: 10,
+        drain: DrainSignal::new().unwrap(),
+        started: Started::default(),
+    };
     let signal = options.drain.clone();
     let peers: Vec<TcpStream> = (0..5).map(|_| TcpStream::connect(address).unwrap()).collect();
     let raiser = thread::spawn(move || {
