@@ -26,7 +26,7 @@ const SET_UP: &str = "set-up";
 const TABLE: &[Row] = &[
     Row {
         name: "provided-buffers",
-        purpose: "the kernel picks a buf when bytes are there: an idle connection holds none",
+        purpose: "the kernel picks a buffer when bytes are there: an idle connection holds none",
         need: Need::Needed,
         since: "5.19",
         try_it: probe::receive,
@@ -50,7 +50,7 @@ const TABLE: &[Row] = &[
     },
     Row {
         name: "recv-bundles",
-        purpose: "one recv fills as many bufs as there are bytes for",
+        purpose: "one recv fills as many buffers as there are bytes for",
         need: Need::Better,
         since: "6.10",
         try_it: probe::receive_bundles,
@@ -58,7 +58,7 @@ const TABLE: &[Row] = &[
     },
     Row {
         name: "restrictions",
-        purpose: "a ring that can be asked for nothing but what is listed below",
+        purpose: "the kernel refuses what is not on the list below",
         need: Need::Better,
         since: "5.10",
         try_it: probe::refuse_what_is_not_listed,
@@ -101,7 +101,8 @@ impl Row {
         match ((self.try_it)(), self.unused) {
             (Ok(()), None) => Outcome::Active,
             (Ok(()), Some(why)) => Outcome::Off(why.to_owned()),
-            (Err(error), _) => unavailable(&Unavailable::from_trial(&error, self.name, self.since)),
+            (Err(error), Some(why)) => Outcome::Off(format!("{why}; here it fails: {error}")),
+            (Err(error), None) => unavailable(&Unavailable::from_trial(&error, self.name, self.since)),
         }
     }
 }
