@@ -4,7 +4,7 @@ use std::process::Output;
 
 use crate::support::curl::curl;
 use crate::support::denied::without_io_uring;
-use crate::support::{DemoPorts, PATIENCE, Proxy, ringway, wait_for};
+use crate::support::{DemoPorts, OneUpstream, PATIENCE, Proxy, free_address, ringway, wait_for};
 
 /// What container runtimes answer, and the word for it on the page.
 const REFUSALS: [(i32, &str); 2] = [(libc::EPERM, "(EPERM)"), (libc::ENOSYS, "(ENOSYS)")];
@@ -36,8 +36,10 @@ fn the_demo_serves_and_says_why_it_is_not_the_best() {
 #[test]
 fn the_ring_fails_with_the_reason_when_it_is_asked_for() {
     for (errno, refusal) in REFUSALS {
-        let _ports = DemoPorts::lock();
-        let (code, _, said) = ends(errno, &["demo", "--runtime", "ring"]);
+        let config = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(config.path(), OneUpstream::new(&[free_address()]).config()).unwrap();
+        let path = config.path().to_str().unwrap();
+        let (code, _, said) = ends(errno, &["run", "--config", path, "--runtime", "ring"]);
         assert_eq!(code, Some(1), "{said}");
         assert!(said.contains("runtime ring: io_uring is ") && said.contains(refusal), "{said}");
     }

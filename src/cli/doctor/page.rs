@@ -77,7 +77,10 @@ const PERMITS: &[&str] = &[
 
 fn section(page: &mut String, title: &str, introduction: &[&str], text: &str) {
     let gap = if page.is_empty() { "" } else { "\n" };
-    let introduction: String = introduction.iter().map(|line| format!("{line}\n")).collect();
+    let mut introduction: String = introduction.iter().map(|line| format!("{line}\n")).collect();
+    if !introduction.is_empty() {
+        introduction.push('\n');
+    }
     // Writing to a string does not fail.
     let _ = writeln!(page, "{gap}# {title}\n\n{introduction}{}", text.trim_end_matches('\n'));
 }

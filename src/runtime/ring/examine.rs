@@ -92,7 +92,7 @@ pub(super) fn examine() -> Examined {
         need: row.need,
         outcome: if has_ring { row.outcome() } else { without_ring() },
     }));
-    features.push(big_pipes());
+    features.push(big_pipes(has_ring));
     Examined { features, permits: permits::all() }
 }
 
@@ -118,9 +118,10 @@ fn set_up() -> Feature {
 }
 
 /// No operation of io_uring, but a part of the loop: see `relay`.
-fn big_pipes() -> Feature {
+fn big_pipes(has_ring: bool) -> Feature {
     let outcome = match probe::open_a_big_pipe() {
         _ if !can_splice() => unavailable(&Unavailable::FatalSigpipe),
+        Ok(()) if !has_ring => Outcome::Off(format!("it would work, but not without {SET_UP}")),
         Ok(()) => Outcome::Active,
         Err(error) => unavailable(&Unavailable::SmallPipes(error)),
     };
@@ -138,4 +139,29 @@ fn unavailable(why: &Unavailable) -> Outcome {
 
 fn without_ring() -> Outcome {
     Outcome::Unavailable { why: format!("not tried without {SET_UP}"), change: String::new() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(try_it: fn() -> io::Result<()>, unused: Option<&'static str>) -> Row {
+        Row { name: "recv-bundles", purpose: "tests", need: Need::Better, since: "6.10", try_it, unused }
+    }
+
+    #[test]
+    fn what_a_self_test_finds_is_put_into_words() {
+        let unknown = || Err(io::Error::from_raw_os_error(libc::EINVAL));
+        let wrong = || Err(io::Error::other("the bytes came in another order"));
+        let found = |row: Row| row.outcome();
+        assert_eq!(found(row(|| Ok(()), None)), Outcome::Active);
+        assert_eq!(found(row(|| Ok(()), Some("no gain"))), Outcome::Off("no gain".to_owned()));
+        let Outcome::Off(why) = found(row(wrong, Some("no gain"))) else { panic!("it is not used") };
+        assert_eq!(why, "no gain; here it fails: the bytes came in another order");
+        let Outcome::Unavailable { why, change } = found(row(unknown, None)) else { panic!("it fails") };
+        assert_eq!(why, "the kernel does not know recv-bundles");
+        assert_eq!(change, "run Linux 6.10 or later");
+        let Outcome::Unavailable { why, .. } = found(row(wrong, None)) else { panic!("it fails") };
+        assert_eq!(why, "a self-test of recv-bundles failed: the bytes came in another order");
+    }
 }

@@ -317,3 +317,21 @@ fn adopt(descriptor: RawFd, peer: SocketAddr) -> io::Result<OwnedFd> {
     // SAFETY: it is the connection that was accepted for us just now, which nobody else knows.
     Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trial_ends_though_nothing_comes_out() {
+        let Ok(mut trial) = Trial::new(Beginning::Enabled) else {
+            eprintln!("skipped: no ring can be had");
+            return;
+        };
+        let (_near, far) = pair().unwrap();
+        trial.push(recv_once(Fd(far.as_raw_fd()), BUF_SIZE as u32, false));
+        trial.by = Instant::now() + Duration::from_millis(50);
+        assert_eq!(trial.received().unwrap_err().kind(), io::ErrorKind::TimedOut);
+        assert_eq!(trial.in_flight, 1, "it is taken back when the trial is dropped");
+    }
+}

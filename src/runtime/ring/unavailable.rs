@@ -84,7 +84,10 @@ impl Unavailable {
         match (error.raw_os_error(), surroundings.disabled) {
             // The kernel has a switch for it, so it has io_uring: whoever says otherwise is a filter.
             (Some(libc::ENOSYS), Some(_)) => Self::Missing(Hint::Filter),
-            (Some(libc::ENOSYS), None) => Self::Missing(surroundings.hint()),
+            (Some(libc::ENOSYS), None) if surroundings.is_filtered == Some(false) => {
+                Self::Missing(Hint::NoFilter)
+            }
+            (Some(libc::ENOSYS), None) => Self::Missing(Hint::Unknown),
             (Some(libc::EPERM), Some(value @ 1..)) => Self::Disabled(value),
             (Some(libc::EPERM | libc::EACCES), _) => Self::Denied(surroundings.hint()),
             (Some(libc::ENOMEM), _) => Self::NoMemory,
@@ -120,7 +123,10 @@ impl Unavailable {
                 "kernel.io_uring_disabled is 1: io_uring is only for the privileged".to_owned()
             }
             Self::Disabled(value) => format!("kernel.io_uring_disabled is {value}: io_uring is switched off"),
-            Self::Denied(Hint::Filter) => "io_uring is denied (EPERM) by a seccomp filter".to_owned(),
+            Self::Denied(Hint::Filter) => {
+                "io_uring is denied (EPERM), most likely by the seccomp filter that holds this process"
+                    .to_owned()
+            }
             Self::Denied(Hint::NoFilter) => {
                 "io_uring is denied (EPERM), though not by a seccomp filter: a security module does it"
                     .to_owned()
@@ -224,5 +230,6 @@ mod tests {
         // A kernel with the sysctl has io_uring.
         assert!(matches!(refused(libc::ENOSYS, "0\n", ""), Unavailable::Missing(Hint::Filter)));
         assert!(matches!(refused(libc::ENOSYS, "", FREE), Unavailable::Missing(Hint::NoFilter)));
+        assert!(matches!(refused(libc::ENOSYS, "", FILTERED), Unavailable::Missing(Hint::Unknown)));
     }
 }
