@@ -19,6 +19,8 @@ pub enum Unavailable {
     TooOld(&'static str, &'static str),
     /// A functional self-test found that it does not do what it should; what, and how that was seen.
     Broken(&'static str, String),
+    /// A self-test could not be made, for want of something that is not the ring's.
+    Untried(io::Error),
     /// A pipe of the wanted size is not granted; what the kernel says.
     SmallPipes(io::Error),
     /// Writing to a closed connection would end the process.
@@ -92,7 +94,8 @@ impl Unavailable {
             (Some(libc::EPERM | libc::EACCES), _) => Self::Denied(surroundings.hint()),
             (Some(libc::ENOMEM), _) => Self::NoMemory,
             (Some(libc::EINVAL), _) => Self::TooOld("SINGLE_ISSUER and DEFER_TASKRUN", "6.1"),
-            _ => Self::Other(io::Error::from(error.kind())),
+            (Some(code), _) => Self::Other(io::Error::from_raw_os_error(code)),
+            (None, _) => Self::Other(error.kind().into()),
         }
     }
 
@@ -101,6 +104,9 @@ impl Unavailable {
         match error.raw_os_error() {
             Some(libc::EINVAL | libc::EOPNOTSUPP | libc::ENOSYS) => Self::TooOld(what, since),
             Some(libc::ENOMEM) => Self::NoMemory,
+            Some(libc::ENETUNREACH | libc::EADDRNOTAVAIL | libc::EMFILE | libc::ENFILE) => {
+                Self::Untried(io::Error::from_raw_os_error(error.raw_os_error().unwrap_or_default()))
+            }
             _ => Self::Broken(what, error.to_string()),
         }
     }
@@ -137,6 +143,7 @@ impl Unavailable {
             Self::NoMemory => "no memory for the ring (ENOMEM)".to_owned(),
             Self::TooOld(what, _) => format!("the kernel does not know {what}"),
             Self::Broken(what, how) => format!("a self-test of {what} failed: {how}"),
+            Self::Untried(error) => format!("the self-tests cannot be made: {error}"),
             Self::SmallPipes(error) => format!("no pipe of 1 MiB is granted: {error}"),
             Self::FatalSigpipe => "SIGPIPE would end the process".to_owned(),
             Self::Other(error) => format!("the ring could not be set up: {error}"),
@@ -163,6 +170,7 @@ impl Unavailable {
             Self::NoMemory => "raise RLIMIT_MEMLOCK (ulimit -l; systemd: LimitMEMLOCK=) or free some memory".to_owned(),
             Self::TooOld(_, since) => format!("run Linux {since} or later"),
             Self::Broken(..) => "run a newer kernel, and report this one".to_owned(),
+            Self::Untried(_) => "have the loopback interface up (ip link set lo up) and some descriptors left".to_owned(),
             Self::SmallPipes(_) => "raise fs.pipe-max-size to 1048576 and fs.pipe-user-pages-soft, or run with CAP_SYS_RESOURCE"
                 .to_owned(),
             Self::FatalSigpipe => "have the process ignore SIGPIPE".to_owned(),
@@ -221,6 +229,15 @@ mod tests {
         );
         assert!(matches!(refused(libc::EPERM, "0\n", FREE), Unavailable::Denied(Hint::NoFilter)));
         assert!(matches!(refused(libc::ENOMEM, "2\n", FREE), Unavailable::NoMemory));
+    }
+
+    #[test]
+    fn what_is_not_the_kernels_fault_is_not_put_on_it() {
+        let trial =
+            |error| Unavailable::from_trial(&io::Error::from_raw_os_error(error), "recv", "6.1").to_string();
+        assert!(trial(libc::ENETUNREACH).contains("ip link set lo up"));
+        assert!(trial(libc::EINVAL).contains("the kernel does not know recv"));
+        assert!(trial(libc::EIO).contains("report this one"));
     }
 
     #[test]
