@@ -66,8 +66,9 @@ fn start_and_wait(config: Config, log: &Log, announce: impl FnOnce(&Server)) -> 
         Signals::new()?
     };
     let mut server = launch::start(config, log.clone())?;
+    introduce(&server);
     let confinement = confine(&mut server);
-    introduce(&server, &confinement);
+    notice(format_args!("runtime {}: {}; {confinement}", server.runtime, server.why));
     announce(&server);
     runtime.block_on(wait(server, signals))
 }
@@ -84,8 +85,8 @@ fn confine(server: &mut Server) -> String {
     confinement.join("; ")
 }
 
-/// Says what runs, why, where it listens, and what it is held to.
-fn introduce(server: &Server, confinement: &str) {
+/// Says what runs, why not something better, and where it listens.
+fn introduce(server: &Server) {
     for reason in &server.reasons {
         notice(format_args!("{reason}"));
     }
@@ -93,7 +94,6 @@ fn introduce(server: &Server, confinement: &str) {
     let addresses: Vec<String> =
         listeners.iter().map(|listener| format!("http://{}", listener.address)).collect();
     notice(format_args!("runtime {}, listening on {}", server.runtime, addresses.join(", ")));
-    notice(format_args!("runtime {}: {}; {confinement}", server.runtime, server.why));
 }
 
 /// Waits for the end of the workers, and for signals meanwhile.

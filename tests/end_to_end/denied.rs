@@ -24,7 +24,7 @@ fn the_demo_serves_and_says_why_it_is_not_the_best() {
         assert_eq!(answer.status, 200);
         let said = wait_for("it says what it runs on", PATIENCE, || {
             let said = proxy.stderr().join("\n");
-            said.contains("listening on").then_some(said)
+            said.contains("sealed: ").then_some(said)
         });
         assert!(said.contains("runtime ring: io_uring is ") && said.contains(refusal), "{said}");
         assert!(said.contains("io_uring_setup, io_uring_enter and io_uring_register"), "{said}");
