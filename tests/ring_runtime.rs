@@ -2,8 +2,8 @@
 #![cfg(feature = "ring")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-#[path = "support/available.rs"]
-mod available;
+#[path = "support/runtimes.rs"]
+mod runtimes;
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -115,7 +115,7 @@ where
     Fut: Future<Output = ()> + 'static,
 {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-    if !available::available("ring") {
+    if !runtimes::is_allowed("ring") {
         return;
     }
     let before = descriptors();
@@ -323,7 +323,7 @@ fn readable_waits_without_a_buf_and_ends_with_the_drain_alone() {
 #[test]
 fn a_drain_from_another_thread_ends_accept_after_those_who_are_connected() {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-    if !available::available("ring") {
+    if !runtimes::is_allowed("ring") {
         return;
     }
     let (socket, address) = listening(1024);

@@ -13,7 +13,7 @@ use support::{DemoPorts, Proxy, leave_behind};
 
 #[test]
 fn browser_over_ring() {
-    if support::available::available("ring") {
+    if support::runtimes::is_allowed("ring") {
         lists_show_and_clicks_open("ring");
     }
 }

@@ -9,8 +9,8 @@ mod flow;
 mod relay;
 mod stage;
 
-#[path = "../support/available.rs"]
-mod available;
+#[path = "../support/runtimes.rs"]
+mod runtimes;
 
 /// Instantiates the cases, listed here once, for one runtime.
 macro_rules! conformance {
@@ -76,7 +76,7 @@ macro_rules! cases {
             $(#[test]
             fn $case() {
                 let _alone = crate::stage::alone();
-                if crate::available::available(stringify!($name)) {
+                if crate::runtimes::is_allowed(stringify!($name)) {
                     crate::$file::$case::<$runtime>();
                 }
             })*

@@ -7,7 +7,7 @@ macro_rules! on_each_runtime {
     ($($test:ident),+ $(,)?) => {
         mod ring {
             $(#[test] fn $test() {
-                if crate::support::available::available("ring") {
+                if crate::support::runtimes::is_allowed("ring") {
                     super::$test("ring");
                 }
             })+

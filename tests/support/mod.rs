@@ -5,10 +5,10 @@
 #![allow(dead_code, reason = "each test program uses its own part of this")]
 #![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
 
-pub(crate) mod available;
 pub(crate) mod curl;
 pub(crate) mod denied;
 pub(crate) mod resident;
+pub(crate) mod runtimes;
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read};

@@ -77,7 +77,7 @@ const CALLS: &str = "io_uring_setup, io_uring_enter and io_uring_register";
 
 impl Unavailable {
     /// What a failed set-up means here.
-    pub(super) fn from_setup(error: &io::Error) -> Self {
+    pub(in crate::runtime) fn from_setup(error: &io::Error) -> Self {
         Self::from_setup_in(error, Surroundings::read())
     }
 
