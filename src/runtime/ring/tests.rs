@@ -96,7 +96,7 @@ fn converse(address: SocketAddr, bytes: usize) {
     writer.join().unwrap();
 }
 
-/// On a newer kernel every self-test passes, and what is not active is off for a reason of ours.
+/// From Linux 6.10 on every self-test passes, and what is not active is off for a reason of ours.
 #[test]
 fn every_feature_is_examined() {
     if !available() {
