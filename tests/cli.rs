@@ -51,7 +51,14 @@ fn without_arguments_it_teaches() {
 
 #[test]
 fn help_and_version_are_no_failure() {
-    for arguments in [&["--help"][..], &["-h"], &["run", "--help"], &["check", "--help"], &["demo", "-h"]] {
+    for arguments in [
+        &["--help"][..],
+        &["-h"],
+        &["run", "--help"],
+        &["check", "--help"],
+        &["demo", "-h"],
+        &["doctor", "-h"],
+    ] {
         let ran = ringway(arguments);
         assert_eq!((ran.code, ran.stderr.as_str()), (EXIT_OK, ""), "{arguments:?}");
         assert!(ran.stdout.contains("Usage:"), "{arguments:?}");
@@ -149,6 +156,46 @@ fn a_reader_that_leaves_early_is_no_failure() {
     drop(child.stdout.take());
     let output = child.wait_with_output().unwrap();
     assert_eq!((output.status.code(), output.stderr), (Some(0), Vec::new()));
+}
+
+/// On whatever machine: the page and the exit code agree, and both forms say the same.
+#[test]
+fn doctor_says_what_auto_takes() {
+    let page = ringway(&["doctor"]);
+    let json = ringway(&["doctor", "--json"]);
+    assert_eq!((page.stderr.as_str(), json.stderr.as_str()), ("", ""));
+    let found: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
+    let auto = found["auto"]["runtime"].as_str().unwrap();
+    assert!(page.stdout.contains(&format!("`auto` takes the runtime {auto}")), "{}", page.stdout);
+    let is_best = found["runtimes"][0]["name"] == auto;
+    assert_eq!(
+        (found["ok"].as_bool(), page.code == EXIT_OK, json.code == EXIT_OK),
+        (Some(is_best), is_best, is_best)
+    );
+    for runtime in ringway::runtime::RUNTIMES {
+        let said =
+            found["runtimes"].as_array().unwrap().iter().find(|said| said["name"] == runtime.name).unwrap();
+        assert_eq!(said["available"].as_bool(), Some((runtime.check)().is_ok()), "{said}");
+        assert!(page.stdout.contains(&format!("\n {} ", runtime.name)), "{}", page.stdout);
+    }
+}
+
+/// The keys are a promise to whoever reads them.
+#[test]
+fn the_keys_of_doctors_json_stay() {
+    let found: serde_json::Value = serde_json::from_str(&ringway(&["doctor", "--json"]).stdout).unwrap();
+    let keys =
+        |value: &serde_json::Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>().join(" ");
+    assert_eq!(keys(&found), "auto changes machine ok runtimes version");
+    assert_eq!(keys(&found["auto"]), "reasons runtime");
+    assert_eq!(
+        keys(&found["machine"]),
+        "architecture cores descriptors io_uring_disabled kernel locked_memory_bytes seccomp_filter"
+    );
+    assert_eq!(keys(&found["machine"]["descriptors"]), "hard soft");
+    assert_eq!(keys(&found["runtimes"][0]), "about available features name permits why");
+    let features = found["runtimes"][0]["features"].as_array().unwrap();
+    features.iter().for_each(|feature| assert_eq!(keys(feature), "change name need outcome purpose why"));
 }
 
 /// One page for all: the sections that clap_mangen makes, the options of each subcommand, and what the help teaches.

@@ -2,6 +2,9 @@
 #![cfg(feature = "ring")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+#[path = "support/runtimes.rs"]
+mod runtimes;
+
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::rc::Rc;
@@ -10,7 +13,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use ringway::runtime::ring::{Ring, RingListener, RingStream};
-use ringway::runtime::{Batch, DrainSignal, Listener, Options, RelayEnd, Runtime, Stream, is_stopped, join};
+use ringway::runtime::{
+    Batch, DrainSignal, Listener, Options, RelayEnd, Runtime, Started, Stream, is_stopped, join,
+};
 use socket2::{Domain, SockRef, Socket, Type};
 
 /// Nothing here takes longer.
@@ -110,10 +115,18 @@ where
     Fut: Future<Output = ()> + 'static,
 {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    if !runtimes::is_allowed("ring") {
+        return;
+    }
     let before = descriptors();
     {
         let (socket, address) = listening(1024);
-        let options = Options { worker: 0, connections: 1000, drain: DrainSignal::new().unwrap() };
+        let options = Options {
+            worker: 0,
+            connections: 1000,
+            drain: DrainSignal::new().unwrap(),
+            started: Started::default(),
+        };
         run(&options, socket, address, test);
     }
     assert_eq!(descriptors(), before, "descriptors are left over");
@@ -310,8 +323,16 @@ fn readable_waits_without_a_buf_and_ends_with_the_drain_alone() {
 #[test]
 fn a_drain_from_another_thread_ends_accept_after_those_who_are_connected() {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    if !runtimes::is_allowed("ring") {
+        return;
+    }
     let (socket, address) = listening(1024);
-    let options = Options { worker: 0, connections: 10, drain: DrainSignal::new().unwrap() };
+    let options = Options {
+        worker: 0,
+        connections: 10,
+        drain: DrainSignal::new().unwrap(),
+        started: Started::default(),
+    };
     let signal = options.drain.clone();
     let peers: Vec<TcpStream> = (0..5).map(|_| TcpStream::connect(address).unwrap()).collect();
     let raiser = thread::spawn(move || {

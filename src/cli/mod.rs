@@ -2,6 +2,7 @@
 
 mod check;
 mod demo;
+mod doctor;
 mod load;
 mod run;
 
@@ -32,10 +33,12 @@ Examples:
   ringway demo --print-config           a commented configuration to begin with
   ringway check ringway.toml            what is wrong with it, or what it means in full
   ringway run --config ringway.toml     serve until SIGTERM or SIGINT
+  ringway doctor                        what this machine allows, and what to change for more
 
 Exit codes:
   0   all is well
-  1   a failure: the command line, an address in use, what the kernel refused
+  1   a failure: the command line, an address in use, what the kernel refused; doctor: not
+      the best runtime of this build
   78  the configuration is bad or cannot be read; every error is on standard error,
       one a line: FILE:LINE: key.path: what is wrong";
 
@@ -58,6 +61,7 @@ enum Command {
     Run(run::Arguments),
     Check(check::Arguments),
     Demo(demo::Arguments),
+    Doctor(doctor::Arguments),
 }
 
 /// What the command line says otherwise than the file.
@@ -82,6 +86,7 @@ pub fn main() -> ExitCode {
         Some(Command::Run(arguments)) => run::run(&arguments),
         Some(Command::Check(arguments)) => check::check(&arguments),
         Some(Command::Demo(arguments)) => demo::demo(&arguments),
+        Some(Command::Doctor(arguments)) => doctor::doctor(&arguments),
     })
 }
 

@@ -3,13 +3,14 @@
 use std::io;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use socket2::Socket;
 
 use super::listen;
 use crate::config::Config;
 use crate::proxy::{self, Shared};
-use crate::runtime::{self, DrainSignal, Options, Runtime, Visitor};
+use crate::runtime::{self, DrainSignal, Options, Runtime, Started, Starts, Visitor};
 use crate::telemetry::Log;
 
 /// Bytes of log that may wait where one loop runs a core, and where there may be a thread for each connection.
@@ -21,11 +22,15 @@ const LOG_QUEUE_OF_THREAD: usize = 64 << 10;
 pub struct Server {
     /// The runtime that it runs on.
     pub runtime: &'static str,
+    /// Why it is this one, in a few words.
+    pub why: &'static str,
     /// Why the better runtimes, if any, are not used.
     pub reasons: Vec<String>,
     shared: Arc<Shared>,
     workers: Vec<JoinHandle<io::Result<()>>>,
     drain: DrainSignal,
+    /// Hears from the workers when their loops exist.
+    starts: Option<Starts>,
 }
 
 /// Binds the listeners and starts the workers.
@@ -34,19 +39,27 @@ pub struct Server {
 /// An address that cannot be listened on, a runtime that this machine does not allow, no thread to be had.
 pub fn start(mut config: Config, log: Log) -> io::Result<Server> {
     let choice = runtime::choose(&config.runtime.kind)?;
+    let why = match (config.runtime.kind.as_str(), choice.reasons.is_empty()) {
+        ("auto", true) => "the best of this build",
+        ("auto", false) => "the best that this machine allows",
+        _ => "asked for",
+    };
     let workers = if choice.info.is_per_core { config.runtime.workers } else { 1 };
     let sockets = listen::listen(&mut config.listeners, workers)?;
     let log_queue = if choice.info.is_per_core { LOG_QUEUE_OF_LOOP } else { LOG_QUEUE_OF_THREAD };
     let shared = Shared::new(config, log.with_queue(log_queue));
     let drain = DrainSignal::new()?;
+    let (started, starts) = Starts::of(sockets.len());
     let crew = Crew {
         shared: Arc::clone(&shared),
         drain: drain.clone(),
         is_pinned: choice.info.is_per_core,
+        started,
         sockets,
     };
     let workers = runtime::with_runtime(choice.info.name, crew).unwrap_or_else(|| Ok(Vec::new()))?;
-    Ok(Server { runtime: choice.info.name, reasons: choice.reasons, shared, workers, drain })
+    let (runtime, reasons, starts) = (choice.info.name, choice.reasons, Some(starts));
+    Ok(Server { runtime, why, reasons, shared, workers, drain, starts })
 }
 
 impl Server {
@@ -63,6 +76,12 @@ impl Server {
     /// The state that the workers share; its configuration knows the ports that were chosen for port 0.
     pub fn shared(&self) -> &Arc<Shared> {
         &self.shared
+    }
+
+    /// Waits until every worker's loop exists, or has ended before it did: what the kernel holds the loops to, as they
+    /// say. `None` if that takes longer than `patience`; asked again, nothing is said.
+    pub fn started(&mut self, patience: Duration) -> Option<Vec<String>> {
+        self.starts.take().map_or_else(|| Some(Vec::new()), |starts| starts.wait(patience))
     }
 
     /// Waits until every worker has ended.
@@ -87,6 +106,8 @@ struct Crew {
     shared: Arc<Shared>,
     drain: DrainSignal,
     is_pinned: bool,
+    /// One for each worker.
+    started: Vec<Started>,
     /// For each worker, a socket for each listener.
     sockets: Vec<Vec<Socket>>,
 }
@@ -97,10 +118,10 @@ impl Visitor for Crew {
     fn visit<R: Runtime>(self) -> Self::Output {
         let cores = core_affinity::get_core_ids().unwrap_or_default();
         let count = self.sockets.len();
-        let start = |(worker, sockets): (usize, Vec<Socket>)| {
+        let start = |(worker, (sockets, started)): (usize, (Vec<Socket>, Started))| {
             // With room for those that are told that there is no room.
             let connections = self.shared.config.limits.connections + proxy::TOLD;
-            let options = Options { worker, connections, drain: self.drain.clone() };
+            let options = Options { worker, connections, drain: self.drain.clone(), started };
             let core = self.is_pinned.then(|| cores.get(worker % cores.len().max(1)).copied()).flatten();
             let (shared, drain) = (Arc::clone(&self.shared), self.drain.clone());
             let name = if count == 1 { "worker".to_owned() } else { format!("worker-{worker}") };
@@ -114,6 +135,6 @@ impl Visitor for Crew {
                 R::run(&options, sockets, main).inspect_err(|_| drain.raise())
             })
         };
-        self.sockets.into_iter().enumerate().map(start).collect()
+        self.sockets.into_iter().zip(self.started).enumerate().map(start).collect()
     }
 }

@@ -3,7 +3,9 @@
 mod launch;
 mod listen;
 mod log;
+mod seal;
 mod serve;
 
 pub use launch::{Server, start};
+pub use seal::seal;
 pub use serve::{serve, serve_demo};

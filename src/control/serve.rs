@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 
 use super::launch::{self, Server};
 use super::log;
+use super::seal::seal;
 use crate::config::Config;
 use crate::proxy::Shared;
 use crate::telemetry::{Log, notice};
@@ -16,6 +17,9 @@ use crate::telemetry::{Log, notice};
 /// How long the process waits for the access log to be taken when it ends, and when it is to end at once.
 const LOG_PATIENCE: Duration = Duration::from_secs(2);
 const LOG_IMPATIENCE: Duration = Duration::from_millis(200);
+
+/// How long the workers' loops may take to come into being before the process goes on without its seal.
+const START_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Runs the proxy until SIGINT or SIGTERM, then drains; a second signal ends it at once.
 ///
@@ -61,13 +65,27 @@ fn start_and_wait(config: Config, log: &Log, announce: impl FnOnce(&Server)) -> 
         let _entered = runtime.enter();
         Signals::new()?
     };
-    let server = launch::start(config, log.clone())?;
+    let mut server = launch::start(config, log.clone())?;
     introduce(&server);
+    let confinement = confine(&mut server);
+    notice(format_args!("runtime {}: {}; {confinement}", server.runtime, server.why));
     announce(&server);
     runtime.block_on(wait(server, signals))
 }
 
-/// Says what runs, why, and where it listens.
+/// Waits for the workers' loops, and then lets no other ring come after theirs; says what holds from then on.
+fn confine(server: &mut Server) -> String {
+    let Some(mut confinement) = server.started(START_PATIENCE) else {
+        return format!("not sealed: a worker has not begun within {START_PATIENCE:?}");
+    };
+    confinement.push(match seal() {
+        Ok(()) => "sealed: this process can make no other ring".to_owned(),
+        Err(error) => format!("not sealed: io_uring_setup cannot be denied: {error}"),
+    });
+    confinement.join("; ")
+}
+
+/// Says what runs, why not something better, and where it listens.
 fn introduce(server: &Server) {
     for reason in &server.reasons {
         notice(format_args!("{reason}"));

@@ -18,8 +18,10 @@
 
 pub mod buf;
 pub mod executor;
+pub mod features;
 mod join;
 mod signal;
+mod started;
 pub mod timers;
 
 #[cfg(feature = "ring")]
@@ -34,8 +36,10 @@ use std::time::{Duration, Instant};
 use socket2::Socket;
 
 pub use buf::{Batch, Buf, BufMut, Pool};
+pub use features::{Examined, Feature, Need, Outcome, Permit};
 pub use join::join;
 pub use signal::DrainSignal;
+pub use started::{Started, Starts};
 
 /// One worker's event loop. A cheap handle: cloned freely, never sent to another thread.
 ///
@@ -197,6 +201,8 @@ pub struct Info {
     pub is_per_core: bool,
     /// A functional self-test: whether this machine allows it, or else why not and what to change.
     pub check: fn() -> Result<(), String>,
+    /// Tries out, one by one, what it would like of the kernel; [`Examined::default`] where that is nothing special.
+    pub examine: fn() -> Examined,
 }
 
 /// Something to be done with a runtime that is chosen when the program runs.
@@ -262,4 +268,6 @@ pub struct Options {
     pub connections: usize,
     /// Ends `accept` and `readable` when it is raised, from any thread.
     pub drain: DrainSignal,
+    /// Told when the worker's loop exists.
+    pub started: Started,
 }

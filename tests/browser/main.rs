@@ -13,7 +13,9 @@ use support::{DemoPorts, Proxy, leave_behind};
 
 #[test]
 fn browser_over_ring() {
-    lists_show_and_clicks_open("ring");
+    if support::runtimes::is_allowed("ring") {
+        lists_show_and_clicks_open("ring");
+    }
 }
 
 #[test]

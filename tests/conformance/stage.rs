@@ -9,7 +9,7 @@ use std::task::Poll;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use ringway::runtime::{Batch, DrainSignal, Listener, Options, Runtime, Stream};
+use ringway::runtime::{Batch, DrainSignal, Listener, Options, Runtime, Started, Stream};
 use socket2::{SockRef, Socket};
 
 /// No wait of a test is longer.
@@ -56,7 +56,7 @@ where
 {
     let (socket, address) = listening();
     let drain = DrainSignal::new().unwrap();
-    let options = Options { worker: 0, connections: 64, drain: drain.clone() };
+    let options = Options { worker: 0, connections: 64, drain: drain.clone(), started: Started::default() };
     let (outcomes, outcome) = mpsc::channel();
     let (ends, end) = mpsc::channel();
     let runner = thread::spawn(move || {

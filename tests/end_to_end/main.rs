@@ -6,7 +6,11 @@
 macro_rules! on_each_runtime {
     ($($test:ident),+ $(,)?) => {
         mod ring {
-            $(#[test] fn $test() { super::$test("ring"); })+
+            $(#[test] fn $test() {
+                if crate::support::runtimes::is_allowed("ring") {
+                    super::$test("ring");
+                }
+            })+
         }
         mod threads {
             $(#[test] fn $test() { super::$test("threads"); })+
@@ -20,7 +24,9 @@ mod support;
 mod balance;
 mod big_bodies;
 mod demo;
+mod denied;
 mod http10;
 mod lifecycle;
 mod outage;
+mod sealed;
 mod websocket;

@@ -6,7 +6,9 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
 
 pub(crate) mod curl;
+pub(crate) mod denied;
 pub(crate) mod resident;
+pub(crate) mod runtimes;
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read};

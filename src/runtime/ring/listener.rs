@@ -14,7 +14,6 @@ use socket2::{SockRef, Socket};
 
 use super::Core;
 use super::ops::{Completion, Key, Kind, Ticket};
-use super::setup;
 use super::state::State;
 use super::stream::RingStream;
 use crate::runtime::Listener;
@@ -193,7 +192,7 @@ impl State {
     fn arm_accept(&mut self, index: u32) {
         let door = self.listeners.door(index);
         let Some(socket) = &door.socket else { return };
-        let entry = accept_entry(Fd(socket.as_raw_fd()));
+        let entry = accept_entry(Fd(socket.as_raw_fd()), self.abilities.multishot_accept);
         door.is_armed = true;
         door.in_flight += 1;
         #[expect(unsafe_code, reason = "see Kernel::push")]
@@ -234,8 +233,8 @@ fn ticket(index: u32, kind: Kind) -> Ticket {
     Ticket { kind, key: Key { index, generation: 0 } }
 }
 
-fn accept_entry(socket: Fd) -> squeue::Entry {
-    if setup::accept_is_multishot() {
+fn accept_entry(socket: Fd, is_multishot: bool) -> squeue::Entry {
+    if is_multishot {
         return opcode::AcceptMulti::new(socket).flags(libc::SOCK_CLOEXEC).build();
     }
     let nobody = std::ptr::null_mut();

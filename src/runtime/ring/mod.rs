@@ -5,15 +5,19 @@
 //!
 //! `state` holds what the turns change; `recv`, `send` and `listener` say how each kind of operation goes;
 //! `relay` moves bodies; `lent` is the memory that the kernel receives into; `ops` is all that passes through
-//! the ring. Every operation owns its memory and its descriptor until its last completion: connections and cargoes
+//! the ring. `setup` builds a ring, `permits` is all that it may be asked for, `probe` tries out what the kernel does,
+//! and `examine` and `unavailable` say what was found. Every operation owns its memory and its descriptor until its last completion: connections and cargoes
 //! live in the loop, and futures only look at them.
 
 mod clock;
 mod conns;
+mod examine;
 mod lent;
 mod listener;
 mod ops;
+mod permits;
 mod pipes;
+mod probe;
 mod recv;
 mod relay;
 mod send;
@@ -22,6 +26,7 @@ mod state;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod unavailable;
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -34,9 +39,11 @@ use std::time::Instant;
 use socket2::Socket;
 
 pub use listener::RingListener;
-pub use setup::{Unavailable, check};
+use setup::Abilities;
+pub use setup::check;
 use state::{Due, News, State};
 pub use stream::RingStream;
+pub use unavailable::{Hint, Unavailable};
 
 use super::executor::Executor;
 use super::{Info, Options, Pool, Runtime};
@@ -57,6 +64,7 @@ pub const INFO: Info = Info {
     about: "our own event loop on io_uring, one a core",
     is_per_core: true,
     check: || check().map_err(|reason| reason.to_string()),
+    examine: examine::examine,
 };
 
 /// A worker's loop.
@@ -82,7 +90,7 @@ impl Runtime for Ring {
         Fut: Future<Output = ()> + 'static,
     {
         let bufs = FEWEST_BUFS.max(options.connections.saturating_mul(BUFS_PER_CONNECTION));
-        Self::run_with(options, Pool::new(bufs), sockets, main)
+        Self::run_with(options, Self::new(Pool::new(bufs), Abilities::found())?, sockets, main)
     }
 
     fn now(&self) -> Instant {
@@ -132,12 +140,12 @@ impl Runtime for Ring {
 }
 
 impl Ring {
-    fn run_with<F, Fut>(options: &Options, pool: Pool, sockets: Vec<Socket>, main: F) -> io::Result<()>
+    fn run_with<F, Fut>(options: &Options, ring: Self, sockets: Vec<Socket>, main: F) -> io::Result<()>
     where
         F: Fn(Self, Vec<RingListener>) -> Fut,
         Fut: Future<Output = ()> + 'static,
     {
-        let ring = Self::new(pool)?;
+        options.started.tell(ring.held_to());
         let signal = &options.drain;
         ring.0.state.borrow_mut().watch(signal.as_fd().as_raw_fd());
         if signal.is_raised() {
@@ -156,13 +164,20 @@ impl Ring {
         outcome
     }
 
-    fn new(pool: Pool) -> io::Result<Self> {
-        let ring = setup::build().map_err(|error| Unavailable::from_setup(&error))?;
+    fn new(pool: Pool, abilities: Abilities) -> io::Result<Self> {
         let executor = Rc::new(Executor::default());
-        let window = pool.limit().clamp(1, WINDOW).next_power_of_two() as u16;
-        let state = RefCell::new(State::new(ring, &pool, window, executor.clone())?);
+        let state = RefCell::new(State::new(&pool, executor.clone(), abilities)?);
         let (now, draining) = (Cell::new(Instant::now()), Cell::new(false));
         Ok(Self(Rc::new(Core { executor, pool, now, draining, state })))
+    }
+
+    /// What the kernel holds it to.
+    fn held_to(&self) -> String {
+        if self.0.state.borrow().abilities.restrictions {
+            format!("each ring is restricted to {} operations", permits::operations())
+        } else {
+            "the rings are not restricted, which this kernel cannot do".to_owned()
+        }
     }
 
     fn turn_until(&self, is_done: impl Fn() -> bool) -> io::Result<()> {

@@ -345,12 +345,14 @@ impl State {
             return;
         }
         let is_short = self.lent.is_short();
-        side.armed = if side.patience > 0 || is_short { Armed::Once } else { Armed::Many };
+        let is_once = side.patience > 0 || is_short || !self.abilities.multishot_recv;
+        side.armed = if is_once { Armed::Once } else { Armed::Many };
         side.patience = side.patience.saturating_sub(1);
-        let is_once = side.armed == Armed::Once;
         let fd = Fd(self.conns[id].descriptor());
-        let most = if is_short { BUNDLE_WHEN_SHORT } else { BUNDLE };
-        let entry = if is_once { recv_once(fd, most) } else { opcode::RecvMulti::new(fd, GROUP).build() };
+        let bundles = self.abilities.bundles;
+        let most = if is_short || !bundles { BUNDLE_WHEN_SHORT } else { BUNDLE };
+        let recv_many = || opcode::RecvMulti::new(fd, GROUP).build();
+        let entry = if is_once { recv_once(fd, most, bundles) } else { recv_many() };
         let ticket = self.conns.issue(id, Kind::Recv);
         #[expect(unsafe_code, reason = "see Kernel::push")]
         // SAFETY: the entry points to no memory: the kernel takes bufs from the window.
@@ -418,11 +420,11 @@ impl State {
     }
 }
 
-/// One recv into as many neighbouring bufs as there are bytes for, up to `most` bytes.
-pub(super) fn recv_once(fd: Fd, most: u32) -> squeue::Entry {
+/// One recv of up to `most` bytes: as a bundle into as many neighbouring bufs as there are bytes for, else into one.
+pub(super) fn recv_once(fd: Fd, most: u32, is_bundle: bool) -> squeue::Entry {
     opcode::Recv::new(fd, std::ptr::null_mut(), most)
         .buf_group(GROUP)
-        .ioprio(RECVSEND_BUNDLE)
+        .ioprio(if is_bundle { RECVSEND_BUNDLE } else { 0 })
         .build()
         .flags(squeue::Flags::BUFFER_SELECT)
 }

@@ -6,16 +6,20 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::rc::Rc;
 use std::time::Instant;
 
+use io_uring::opcode;
 use io_uring::types::Fd;
-use io_uring::{IoUring, opcode};
 
+use super::WINDOW;
 use super::clock::Clock;
 use super::conns::{ConnId, Conns};
 use super::lent::Lent;
 use super::listener::Listeners;
 use super::ops::{Completion, Kernel, Key, Kind, Ticket};
+use super::permits;
 use super::pipes::Pipes;
 use super::send::Gather;
+use super::setup::{self, Abilities, Beginning};
+use super::unavailable::Unavailable;
 use crate::runtime::Pool;
 use crate::runtime::executor::{Executor, TaskId};
 use crate::runtime::timers::Timers;
@@ -39,6 +43,7 @@ pub(super) struct State {
     pub(super) gathers: Vec<Box<Gather>>,
     pub(super) pipes: Pipes,
     pub(super) executor: Rc<Executor>,
+    pub(super) abilities: Abilities,
     /// Completions of this turn; empty between turns.
     completions: Vec<Completion>,
 }
@@ -64,12 +69,18 @@ pub(super) enum News {
 }
 
 impl State {
-    /// The state of a loop that has not begun.
+    /// The state of a loop that has not begun, with a ring of its own.
     ///
     /// # Errors
-    /// What the kernel says to the window of bufs.
-    pub(super) fn new(ring: IoUring, pool: &Pool, window: u16, executor: Rc<Executor>) -> io::Result<Self> {
+    /// What the kernel says to the ring, the window of bufs or the restriction.
+    pub(super) fn new(pool: &Pool, executor: Rc<Executor>, abilities: Abilities) -> io::Result<Self> {
+        let beginning = if abilities.restrictions { Beginning::Disabled } else { Beginning::Enabled };
+        let ring = setup::build(beginning).map_err(|error| Unavailable::from_setup(&error))?;
+        let window = pool.limit().clamp(1, WINDOW).next_power_of_two() as u16;
         let lent = Lent::new(&ring, pool, window)?;
+        if abilities.restrictions {
+            permits::restrict(&ring)?;
+        }
         Ok(Self {
             kernel: Kernel::new(ring),
             lent,
@@ -81,6 +92,7 @@ impl State {
             gathers: Vec::new(),
             pipes: Pipes::default(),
             executor,
+            abilities,
             completions: Vec::new(),
         })
     }

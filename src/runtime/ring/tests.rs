@@ -8,10 +8,13 @@ use std::rc::Rc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use io_uring::types::Fd;
+use io_uring::{opcode, squeue};
 use socket2::{Domain, SockRef, Socket, Type};
 
+use super::ops::{Kind, Ticket};
 use super::*;
-use crate::runtime::{Batch, DrainSignal, Listener, Stream, join};
+use crate::runtime::{Batch, DrainSignal, Listener, Outcome, Started, Starts, Stream, join};
 
 const LIMIT: Duration = Duration::from_secs(20);
 
@@ -23,14 +26,35 @@ fn listening() -> (Socket, SocketAddr) {
     (socket, address)
 }
 
+/// Whether there can be a ring here; says so where there cannot.
+fn available() -> bool {
+    // The harness would keep what `eprintln` says.
+    let say = |why: &Unavailable| writeln!(io::stderr(), "skipped: runtime ring: {why}").unwrap();
+    check().inspect_err(say).is_ok()
+}
+
 fn with_pool<Fut>(bufs: usize, test: impl Fn(Ring, RingListener, SocketAddr) -> Fut)
 where
     Fut: Future<Output = ()> + 'static,
 {
+    if available() {
+        with_abilities(Abilities::found(), bufs, test);
+    }
+}
+
+fn with_abilities<Fut>(
+    abilities: Abilities,
+    bufs: usize,
+    test: impl Fn(Ring, RingListener, SocketAddr) -> Fut,
+) where
+    Fut: Future<Output = ()> + 'static,
+{
     let (socket, address) = listening();
-    let options = Options { worker: 0, connections: 10, drain: DrainSignal::new().unwrap() };
+    let drain = DrainSignal::new().unwrap();
+    let options = Options { worker: 0, connections: 10, drain, started: Started::default() };
     let pool = Pool::new(bufs);
-    Ring::run_with(&options, pool.clone(), vec![socket], |ring, mut listeners| {
+    let ring = Ring::new(pool.clone(), abilities).unwrap();
+    Ring::run_with(&options, ring, vec![socket], |ring, mut listeners| {
         test(ring, listeners.remove(0), address)
     })
     .unwrap();
@@ -72,19 +96,92 @@ fn converse(address: SocketAddr, bytes: usize) {
     writer.join().unwrap();
 }
 
+/// From Linux 6.10 on every self-test passes, and what is not active is off for a reason of ours.
 #[test]
-fn this_kernel_can_do_what_is_needed() {
-    check().unwrap();
-    assert!(setup::accept_is_multishot());
-    assert!(setup::can_splice());
+fn every_feature_is_examined() {
+    if !available() {
+        return;
+    }
+    let examined = examine::examine();
+    assert_eq!(examined.features.len(), 9);
+    for feature in &examined.features {
+        let is_unused = matches!(feature.name, "direct-descriptors" | "msg-ring");
+        let is_right = if is_unused {
+            matches!(feature.outcome, Outcome::Off(_))
+        } else {
+            feature.outcome == Outcome::Active
+        };
+        assert!(is_right, "{feature:?}");
+    }
+    assert!(examined.permits.iter().any(|permit| permit.name == "IORING_OP_ACCEPT"));
+}
+
+/// An older kernel is imitated by a loop that is told that it may not use what that kernel lacks.
+#[test]
+fn a_loop_does_without_what_a_kernel_lacks() {
+    if !available() {
+        return;
+    }
+    let none =
+        Abilities { multishot_accept: false, multishot_recv: false, bundles: false, restrictions: false };
+    for abilities in
+        [none, Abilities { restrictions: true, ..none }, Abilities { multishot_recv: true, ..none }]
+    {
+        with_abilities(abilities, 64, |ring, listener, address| async move {
+            let peers: Vec<_> = (0..20).map(|_| thread::spawn(move || converse(address, 500_000))).collect();
+            for _ in 0..20 {
+                let (stream, _) = listener.accept().await.unwrap().unwrap();
+                ring.spawn(echo(ring.clone(), stream));
+            }
+            let end = Instant::now() + LIMIT;
+            while !peers.iter().all(thread::JoinHandle::is_finished) {
+                assert!(Instant::now() < end, "somebody waits for ever");
+                ring.sleep(ring.now() + Duration::from_millis(1)).await;
+            }
+            peers.into_iter().for_each(|peer| peer.join().unwrap());
+        });
+    }
 }
 
 #[test]
-fn a_refusal_says_what_to_do() {
-    for (error, word) in [(libc::ENOSYS, "seccomp"), (libc::ENOMEM, "ulimit"), (libc::EINVAL, "Linux 6.1")] {
-        let why = Unavailable::from_setup(&io::Error::from_raw_os_error(error)).to_string();
-        assert!(why.contains(word), "{why}");
+fn a_loops_ring_refuses_what_is_not_on_its_list() {
+    with_pool(8, |ring, listener, _| async move {
+        let refused = [
+            opcode::Nop::new().build(),
+            opcode::OpenAt::new(Fd(libc::AT_FDCWD), c"/etc/passwd".as_ptr()).build(),
+            opcode::Socket::new(libc::AF_INET, libc::SOCK_STREAM, 0).build(),
+            opcode::Splice::new(Fd(0), -1, Fd(1), -1, 1).build(),
+            opcode::Read::new(Fd(0), std::ptr::null_mut(), 0).build(),
+            // On the list, but with a flag that is not.
+            opcode::PollAdd::new(Fd(0), libc::POLLIN as u32).build().flags(squeue::Flags::ASYNC),
+        ];
+        for entry in refused {
+            let mut state = ring.0.state.borrow_mut();
+            #[expect(unsafe_code, reason = "see Kernel::push")]
+            // SAFETY: what the entries point to is static, and no operation is done.
+            unsafe {
+                state.kernel.push(entry, Ticket::alone(Kind::Nothing));
+            }
+            state.kernel.enter(true).unwrap();
+            let mut completions = Vec::new();
+            state.kernel.reap(&mut completions);
+            assert_eq!(completions.iter().map(|c| c.result).collect::<Vec<_>>(), [-libc::EACCES]);
+        }
+        drop(listener);
+    });
+}
+
+#[test]
+fn a_ring_that_exists_is_told_of() {
+    if !available() {
+        return;
     }
+    let (mut started, starts) = Starts::of(1);
+    let options =
+        Options { worker: 0, connections: 1, drain: DrainSignal::new().unwrap(), started: started.remove(0) };
+    Ring::run(&options, Vec::new(), |_, _| async {}).unwrap();
+    let said = starts.wait(LIMIT).unwrap();
+    assert_eq!(said, [format!("each ring is restricted to {} operations", permits::operations())]);
 }
 
 #[test]

@@ -26,7 +26,7 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with, sockopt};
 use socket2::Socket;
 
-use super::{Info, Options, Pool, Runtime};
+use super::{Examined, Info, Options, Pool, Runtime};
 use crew::{Crew, Mailbox};
 pub use stream::Stream;
 use turn::{On, Thread};
@@ -37,6 +37,7 @@ pub const INFO: Info = Info {
     about: "the classic threaded model: a thread serves one connection at a time",
     is_per_core: false,
     check: || Ok(()),
+    examine: Examined::default,
 };
 
 /// A thread's stack in bytes: small, since there may be thousands; tasks live on the heap.
@@ -65,6 +66,7 @@ impl Runtime for Threads {
     {
         let crew = Arc::new(Crew::new(options)?);
         let (addresses, main) = (sockets.len(), &main);
+        options.started.tell("");
         thread::scope(|scope| {
             let mut threads = Vec::new();
             let hire = || {

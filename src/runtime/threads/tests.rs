@@ -7,7 +7,7 @@ use std::thread::{self, ThreadId};
 use std::time::Duration;
 
 use super::*;
-use crate::runtime::{DrainSignal, Listener as _, Stream as _};
+use crate::runtime::{DrainSignal, Listener as _, Started, Stream as _};
 
 const BOUND: Duration = Duration::from_secs(10);
 
@@ -25,7 +25,7 @@ impl Echo {
         let sockets: Vec<_> = (0..addresses).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
         let addresses = sockets.iter().map(|socket| socket.local_addr().unwrap()).collect();
         let sockets = sockets.into_iter().map(Socket::from).collect();
-        let options = Options { worker: 0, connections, drain: drain.clone() };
+        let options = Options { worker: 0, connections, drain: drain.clone(), started: Started::default() };
         let (serves, served_by) = mpsc::channel();
         let runs = thread::spawn(move || {
             Threads::run(&options, sockets, |runtime, listeners| {

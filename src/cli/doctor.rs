@@ -1,0 +1,101 @@
+//! `ringway doctor`: what this machine allows, which runtime `auto` takes, and what to change for a better one.
+
+mod json;
+mod machine;
+mod page;
+
+use clap::Args;
+
+use self::machine::Machine;
+use super::{EXIT_FAILURE, EXIT_OK, print};
+use crate::runtime::{self, Examined, Info, Outcome, RUNTIMES};
+
+/// Say what this machine allows, which runtime `auto` takes here, and what to change for a better one.
+///
+/// Everything is tried out on loopback, in a second at most, and nothing is changed. Exit code 0: `auto` takes the best
+/// runtime of this build. Exit code 1: it takes a lesser one, or none; the page says why.
+#[derive(Args)]
+pub(super) struct Arguments {
+    /// Print JSON for machines instead of a page for people.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Everything that was found.
+struct Findings {
+    machine: Machine,
+    /// The runtimes of this build, the best first.
+    runtimes: Vec<Found>,
+    /// The name of the runtime that `auto` takes.
+    auto: Option<&'static str>,
+    /// Why it takes none of the better ones.
+    reasons: Vec<String>,
+}
+
+/// What was found about one runtime.
+struct Found {
+    info: &'static Info,
+    /// Why it cannot be had and what to change.
+    refusal: Option<String>,
+    examined: Examined,
+}
+
+pub(super) fn doctor(arguments: &Arguments) -> u8 {
+    let findings = Findings::gather();
+    let printed = if arguments.json {
+        print(&json::render(&findings))
+    } else {
+        print(&page::render(&findings, page::Width::of(&std::io::stdout())))
+    };
+    if printed == EXIT_OK && !findings.is_best() { EXIT_FAILURE } else { printed }
+}
+
+impl Findings {
+    fn gather() -> Self {
+        let runtimes = RUNTIMES.iter().map(Found::gather).collect();
+        let (auto, reasons) = match runtime::choose("auto") {
+            Ok(choice) => (Some(choice.info.name), choice.reasons),
+            Err(error) => (None, vec![error.to_string()]),
+        };
+        Self { machine: Machine::look(), runtimes, auto, reasons }
+    }
+
+    /// Whether `auto` takes the best runtime of this build.
+    fn is_best(&self) -> bool {
+        self.auto.is_some() && self.reasons.is_empty()
+    }
+
+    /// What to change to get what cannot be had now, each thing once.
+    fn changes(&self) -> Vec<String> {
+        let mut changes = Vec::new();
+        for change in self.runtimes.iter().flat_map(Found::changes) {
+            if !changes.contains(&change) {
+                changes.push(change);
+            }
+        }
+        changes
+    }
+}
+
+impl Found {
+    fn gather(info: &'static Info) -> Self {
+        Self { info, refusal: (info.check)().err(), examined: (info.examine)() }
+    }
+
+    /// What a runtime knows of its features says more exactly what to change than its refusal does.
+    fn changes(&self) -> Vec<String> {
+        let of_features: Vec<String> = self
+            .examined
+            .features
+            .iter()
+            .filter_map(|feature| match &feature.outcome {
+                Outcome::Unavailable { why, change } if !change.is_empty() => {
+                    Some(format!("{}: {why}. To change it: {change}", self.info.name))
+                }
+                _ => None,
+            })
+            .collect();
+        let own = self.refusal.iter().map(|why| format!("{}: {why}", self.info.name));
+        if of_features.is_empty() { own.collect() } else { of_features }
+    }
+}
