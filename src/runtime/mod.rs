@@ -19,6 +19,7 @@
 //! 9. Workers that are told of each other ([`Options::peers`]) share accepted connections evenly while these are few, and
 //!    lose none that changes hands, whatever drains or ends meanwhile.
 
+mod backlog;
 pub mod buf;
 pub mod executor;
 pub mod features;
