@@ -86,7 +86,7 @@ pub struct Passage {
 }
 
 impl Peers {
-    /// So many workers, none of which takes connections before it has joined.
+    /// So many workers, none of which takes connections before it is open.
     ///
     /// # Errors
     /// No descriptor left for a bell.
@@ -96,12 +96,12 @@ impl Peers {
         (0..workers).map(|_| Ok(Seat::new(bell()?))).collect::<io::Result<_>>().map(Self)
     }
 
-    /// The worker with this number, which takes connections from now on.
+    /// The worker with this number.
     ///
     /// # Panics
     /// There is no such worker.
-    pub fn join(&self, worker: usize) -> Member {
-        self.0[worker].gate.open();
+    pub fn member(&self, worker: usize) -> Member {
+        assert!(worker < self.0.len(), "there is no worker {worker}");
         Member(Rc::new(Place { peers: self.clone(), worker }))
     }
 
@@ -239,6 +239,11 @@ impl Member {
             // It fails only when the bell is silent.
             let _ = rustix::io::read(bell, &mut [0; 8]);
         }
+    }
+
+    /// From now on connections are sent to this worker: its loop exists.
+    pub fn open(&self) {
+        self.seat().gate.open();
     }
 
     /// From now on nothing is sent to this worker, nor does it hand anything over. What is under way still comes.

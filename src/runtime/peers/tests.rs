@@ -14,6 +14,12 @@ fn connection() -> OwnedFd {
     reader.into()
 }
 
+fn open(peers: &Peers, worker: usize) -> Member {
+    let member = peers.member(worker);
+    member.open();
+    member
+}
+
 fn is_rung(member: &Member) -> bool {
     let zero = Timespec { tv_sec: 0, tv_nsec: 0 };
     poll(&mut [PollFd::new(&member.bell().unwrap(), PollFlags::IN)], Some(&zero)).unwrap() == 1
@@ -22,7 +28,7 @@ fn is_rung(member: &Member) -> bool {
 #[test]
 fn a_worker_without_peers_keeps_everything() {
     let peers = Peers::default();
-    let member = peers.join(0);
+    let member = open(&peers, 0);
     let counted: Vec<_> = (0..10).map(|_| member.share(0, connection()).unwrap()).collect();
     assert_eq!((peers.loads(), peers.handed_over()), (vec![10], 0));
     assert!(member.bell().is_none());
@@ -33,7 +39,7 @@ fn a_worker_without_peers_keeps_everything() {
 #[test]
 fn a_connection_goes_to_whoever_has_less_to_do() {
     let peers = Peers::new(2).unwrap();
-    let (near, far) = (peers.join(0), peers.join(1));
+    let (near, far) = (open(&peers, 0), open(&peers, 1));
     let kept = near.share(3, connection());
     assert!(kept.is_some() && !is_rung(&far));
     assert!(near.share(3, connection()).is_none());
@@ -51,15 +57,15 @@ fn a_connection_goes_to_whoever_has_less_to_do() {
 #[test]
 fn a_worker_that_is_not_there_gets_nothing_and_one_that_leaves_gives_nothing() {
     let peers = Peers::new(3).unwrap();
-    let (first, second) = (peers.join(0), peers.join(1));
+    let (first, second) = (open(&peers, 0), open(&peers, 1));
     let _first = first.keep();
     let Placed::There(passage) = first.place() else { panic!("the second worker is idle") };
     second.close();
     assert!(second.expects(), "what is under way still comes");
-    assert!(matches!(first.place(), Placed::Here(_)), "one is closed, the other has not joined");
+    assert!(matches!(first.place(), Placed::Here(_)), "one is closed, the other is not open yet");
     passage.deliver(Arrival { listener: 0, socket: connection() });
     assert!(second.take().is_some() && !second.expects());
-    let third = peers.join(2);
+    let third = open(&peers, 2);
     let _second = second.keep();
     assert!(matches!(second.place(), Placed::Here(_)), "a closed worker keeps what it accepts");
     assert!(matches!(first.place(), Placed::There(_)));
@@ -70,7 +76,7 @@ fn a_worker_that_is_not_there_gets_nothing_and_one_that_leaves_gives_nothing() {
 #[test]
 fn what_cannot_be_sent_stays_where_it_was_accepted() {
     let peers = Peers::new(2).unwrap();
-    let (near, far) = (peers.join(0), peers.join(1));
+    let (near, far) = (open(&peers, 0), open(&peers, 1));
     let _first = near.keep();
     let Placed::There(passage) = near.place() else { panic!("the other worker is idle") };
     assert_eq!((passage.ring(), peers.loads()), (None, vec![1, 1]));
@@ -94,7 +100,7 @@ fn workers_that_accept_at_the_same_time_never_overfill_one() {
                     for worker in 0..workers {
                         let (peers, ready, placed) = (&peers, &ready, &placed);
                         scope.spawn(move || {
-                            let member = peers.join(worker);
+                            let member = open(peers, worker);
                             ready.wait();
                             // One half is accepted by the first worker, the other by all in turn.
                             let mine = (0..connections).filter(|n| (n % 2) * (n / 2 % workers) == worker);
@@ -122,7 +128,7 @@ fn nothing_is_lost_when_a_worker_closes_while_others_send() {
         let end = Instant::now() + Duration::from_secs(20);
         let kept_or_taken: usize = thread::scope(|scope| {
             let closing = scope.spawn(|| {
-                let member = peers.join(2);
+                let member = open(&peers, 2);
                 let mut taken = Vec::new();
                 ready.wait();
                 thread::yield_now();
@@ -137,7 +143,7 @@ fn nothing_is_lost_when_a_worker_closes_while_others_send() {
             let sending = [0, 1].map(|worker| {
                 let (peers, ready) = (&peers, &ready);
                 scope.spawn(move || {
-                    let member = peers.join(worker);
+                    let member = open(peers, worker);
                     ready.wait();
                     let kept: Vec<_> = (0..sent).filter_map(|_| member.share(0, connection())).collect();
                     member.close();

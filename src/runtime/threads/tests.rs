@@ -7,7 +7,7 @@ use std::thread::{self, ThreadId};
 use std::time::Duration;
 
 use super::*;
-use crate::runtime::{DrainSignal, Listener as _, Started, Stream as _};
+use crate::runtime::{DrainSignal, Listener as _, Peers, Started, Stream as _};
 
 const BOUND: Duration = Duration::from_secs(10);
 
