@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use ringway::runtime::ring::{Ring, RingStream};
-use ringway::runtime::{Batch, DrainSignal, Listener, Options, Runtime, Started, Stream, join};
+use ringway::runtime::{Batch, DrainSignal, Listener, Options, Peers, Runtime, Started, Stream, join};
 use socket2::{Domain, Socket, Type};
 
 const IDLE: Duration = Duration::from_secs(60);
@@ -21,8 +21,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     socket.set_tcp_nodelay(true)?;
     socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, listen.parse()?)).into())?;
     socket.listen(4096)?;
-    let options =
-        Options { worker: 0, connections: 10_000, drain: DrainSignal::new()?, started: Started::default() };
+    let options = Options {
+        worker: 0,
+        connections: 10_000,
+        drain: DrainSignal::new()?,
+        started: Started::default(),
+        peers: Peers::default(),
+    };
     Ring::run(&options, vec![socket], |ring, mut listeners| async move {
         let listener = listeners.remove(0);
         while let Ok(Some((client, _))) = listener.accept().await {

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use ringway::runtime::ring::{Ring, RingListener, RingStream};
 use ringway::runtime::{
-    Batch, DrainSignal, Listener, Options, RelayEnd, Runtime, Started, Stream, is_stopped, join,
+    Batch, DrainSignal, Listener, Options, Peers, RelayEnd, Runtime, Started, Stream, is_stopped, join,
 };
 use socket2::{Domain, SockRef, Socket, Type};
 
@@ -126,6 +126,7 @@ where
             connections: 1000,
             drain: DrainSignal::new().unwrap(),
             started: Started::default(),
+            peers: Peers::default(),
         };
         run(&options, socket, address, test);
     }
@@ -332,6 +333,7 @@ fn a_drain_from_another_thread_ends_accept_after_those_who_are_connected() {
         connections: 10,
         drain: DrainSignal::new().unwrap(),
         started: Started::default(),
+        peers: Peers::default(),
     };
     let signal = options.drain.clone();
     let peers: Vec<TcpStream> = (0..5).map(|_| TcpStream::connect(address).unwrap()).collect();

@@ -10,7 +10,7 @@ use socket2::Socket;
 use super::listen;
 use crate::config::Config;
 use crate::proxy::{self, Shared};
-use crate::runtime::{self, DrainSignal, Options, Runtime, Started, Starts, Visitor};
+use crate::runtime::{self, DrainSignal, Options, Peers, Runtime, Started, Starts, Visitor};
 use crate::telemetry::Log;
 
 /// Bytes of log that may wait where one loop runs a core, and where there may be a thread for each connection.
@@ -31,6 +31,7 @@ pub struct Server {
     drain: DrainSignal,
     /// Hears from the workers when their loops exist.
     starts: Option<Starts>,
+    peers: Peers,
 }
 
 /// Binds the listeners and starts the workers.
@@ -48,18 +49,19 @@ pub fn start(mut config: Config, log: Log) -> io::Result<Server> {
     let sockets = listen::listen(&mut config.listeners, workers)?;
     let log_queue = if choice.info.is_per_core { LOG_QUEUE_OF_LOOP } else { LOG_QUEUE_OF_THREAD };
     let shared = Shared::new(config, log.with_queue(log_queue));
-    let drain = DrainSignal::new()?;
+    let (drain, peers) = (DrainSignal::new()?, Peers::new(workers)?);
     let (started, starts) = Starts::of(sockets.len());
     let crew = Crew {
         shared: Arc::clone(&shared),
         drain: drain.clone(),
+        peers: peers.clone(),
         is_pinned: choice.info.is_per_core,
         started,
         sockets,
     };
     let workers = runtime::with_runtime(choice.info.name, crew).unwrap_or_else(|| Ok(Vec::new()))?;
     let (runtime, reasons, starts) = (choice.info.name, choice.reasons, Some(starts));
-    Ok(Server { runtime, why, reasons, shared, workers, drain, starts })
+    Ok(Server { runtime, why, reasons, shared, workers, drain, peers, starts })
 }
 
 impl Server {
@@ -71,6 +73,12 @@ impl Server {
     /// The signal that [`Server::drain`] raises.
     pub fn drain_signal(&self) -> DrainSignal {
         self.drain.clone()
+    }
+
+    /// How many client connections each worker serves, how far the most loaded one is above the mean
+    /// ([`Peers::skew`]), and how many have changed hands.
+    pub fn peers(&self) -> &Peers {
+        &self.peers
     }
 
     /// The state that the workers share; its configuration knows the ports that were chosen for port 0.
@@ -105,6 +113,7 @@ impl Server {
 struct Crew {
     shared: Arc<Shared>,
     drain: DrainSignal,
+    peers: Peers,
     is_pinned: bool,
     /// One for each worker.
     started: Vec<Started>,
@@ -121,7 +130,8 @@ impl Visitor for Crew {
         let start = |(worker, (sockets, started)): (usize, (Vec<Socket>, Started))| {
             // With room for those that are told that there is no room.
             let connections = self.shared.config.limits.connections + proxy::TOLD;
-            let options = Options { worker, connections, drain: self.drain.clone(), started };
+            let (drain, peers) = (self.drain.clone(), self.peers.clone());
+            let options = Options { worker, connections, drain, started, peers };
             let core = self.is_pinned.then(|| cores.get(worker % cores.len().max(1)).copied()).flatten();
             let (shared, drain) = (Arc::clone(&self.shared), self.drain.clone());
             let name = if count == 1 { "worker".to_owned() } else { format!("worker-{worker}") };

@@ -13,10 +13,13 @@ use super::shared::ConnectionCount;
 use super::worker::{Guest, Worker};
 use crate::config::{Limits, ListenerConfig};
 use crate::http1::{HeadLimits, HeadScanner};
-use crate::runtime::{Runtime, Stream};
+use crate::runtime::{Runtime, Stream, is_stopped};
 
 /// How long a connection that is given up is still read, so that the last answer is not lost to a reset.
 pub(super) const LINGER: Duration = Duration::from_secs(2);
+/// How long a client that has connected and not yet asked for anything is listened to when a drain begins: its kernel and
+/// ours have agreed on the connection, and the request may be on its way.
+const FIRST_WORD: Duration = Duration::from_secs(1);
 /// Connections beyond the limit that are told so; more are closed without a word.
 pub const TOLD: usize = 64;
 
@@ -108,8 +111,10 @@ async fn serve_all<R: Runtime>(connection: &Connection<R>) {
         let failure = Failure::proxy(Stage::Accept, Cause::Limit);
         next = answer::refuse(connection, failure, connection.runtime().clock()).await;
     }
+    let mut is_first = true;
     while next == Next::KeepAlive {
-        next = serve_one(connection).await;
+        next = serve_one(connection, is_first).await;
+        is_first = false;
     }
     match next {
         Next::Cut => connection.client.abort(),
@@ -119,11 +124,11 @@ async fn serve_all<R: Runtime>(connection: &Connection<R>) {
 }
 
 /// Waits for a request and carries it out.
-async fn serve_one<R: Runtime>(connection: &Connection<R>) -> Next {
-    let (runtime, timeouts) = (connection.runtime(), &connection.listener().timeouts);
-    if connection.client.readable(runtime.now() + timeouts.client_idle).await.is_err() {
+async fn serve_one<R: Runtime>(connection: &Connection<R>, is_first: bool) -> Next {
+    if !is_asked(connection, is_first).await {
         return Next::Close;
     }
+    let (runtime, timeouts) = (connection.runtime(), &connection.listener().timeouts);
     let begun = runtime.clock();
     let scanner = HeadScanner::for_request(&connection.head_limits());
     let by = runtime.now() + timeouts.head;
@@ -140,6 +145,22 @@ async fn serve_one<R: Runtime>(connection: &Connection<R>) -> Next {
             answer::refuse(connection, Failure::client(Stage::RequestHead, cause), begun).await
         }
     }
+}
+
+/// Waits for the first bytes of a request; false when none will come. A drain ends the wait, but not yet for a client that
+/// has never asked.
+async fn is_asked<R: Runtime>(connection: &Connection<R>, is_first: bool) -> bool {
+    let (client, runtime) = (&connection.client, connection.runtime());
+    match client.readable(runtime.now() + connection.listener().timeouts.client_idle).await {
+        Ok(()) => return true,
+        Err(error) if is_first && is_stopped(&error) => {}
+        Err(_) => return false,
+    }
+    match client.recv(runtime.now() + FIRST_WORD).await {
+        Ok(Some(bytes)) => client.unrecv(bytes),
+        Ok(None) | Err(_) => return false,
+    }
+    true
 }
 
 /// Closes the sending side and reads what still comes, for a while: closing a socket with bytes unread sends RST, and

@@ -50,7 +50,7 @@ pub async fn serve<R: Runtime>(runtime: R, listeners: Vec<R::Listener>, shared: 
 }
 
 async fn accept<R: Runtime>(worker: Rc<Worker<R>>, listener_index: usize, listener: R::Listener) {
-    let (mut complaint, mut has_failed) = (Complaint::default(), false);
+    let (mut complaint, mut has_failed, mut drained_by) = (Complaint::default(), false, None);
     loop {
         match listener.accept().await {
             Ok(Some((client, peer))) => {
@@ -60,7 +60,14 @@ async fn accept<R: Runtime>(worker: Rc<Worker<R>>, listener_index: usize, listen
             }
             Ok(None) => return,
             Err(error) => {
-                complaint.make(&worker.shared.log, worker.runtime.now(), &error);
+                let now = worker.runtime.now();
+                complaint.make(&worker.shared.log, now, &error);
+                // Whoever still waits in the backlog waits in vain when nothing comes free.
+                if worker.runtime.is_draining()
+                    && *drained_by.get_or_insert(now + worker.shared.config.drain_timeout) <= now
+                {
+                    return;
+                }
                 // Anything else is the fate of one connection, such as a client that has gone again (accept(2), "Error
                 // handling").
                 let is_short = Cause::from(&error) == Cause::Shortage;

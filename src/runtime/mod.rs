@@ -14,12 +14,17 @@
 //!    operation is in flight.
 //! 7. [`Buf`] comes from the worker's pool, splits without copying and goes home on drop.
 //! 8. After [`Runtime::drain`], `accept` ends and so does every `readable`, the only wait that drain ends; nothing
-//!    else is disturbed.
+//!    else is disturbed. Before `accept` ends it yields what the kernel has accepted: the listening socket closes the
+//!    moment its backlog is found empty.
+//! 9. Workers that are told of each other ([`Options::peers`]) share accepted connections evenly while these are few, and
+//!    lose none that changes hands, whatever drains or ends meanwhile.
 
+mod backlog;
 pub mod buf;
 pub mod executor;
 pub mod features;
 mod join;
+pub mod peers;
 mod signal;
 mod started;
 pub mod timers;
@@ -38,6 +43,7 @@ use socket2::Socket;
 pub use buf::{Batch, Buf, BufMut, Pool};
 pub use features::{Examined, Feature, Need, Outcome, Permit};
 pub use join::join;
+pub use peers::Peers;
 pub use signal::DrainSignal;
 pub use started::{Started, Starts};
 
@@ -97,7 +103,8 @@ pub trait Listener: 'static {
     /// What it accepts.
     type Stream;
 
-    /// The next connection and who made it; `None` after drain. TCP_NODELAY is inherited from the socket.
+    /// The next connection and who made it; `None` after drain, once nothing waits in the backlog and nothing is under
+    /// way from another worker. TCP_NODELAY is inherited from the socket.
     ///
     /// # Errors
     /// What the kernel says (`EMFILE`); the listener is still good.
@@ -270,4 +277,6 @@ pub struct Options {
     pub drain: DrainSignal,
     /// Told when the worker's loop exists.
     pub started: Started,
+    /// All workers of the process, this one included: those that accept connections share them.
+    pub peers: Peers,
 }

@@ -1,6 +1,7 @@
 //! Line 8: after drain `accept` ends and so does every `readable`; nothing else is disturbed.
 
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 
 use ringway::runtime::{Listener, Runtime, Stream, is_stopped, join};
 
@@ -101,6 +102,45 @@ pub(crate) fn finishes_what_runs<R: Runtime>() {
             for peer in &mut peers {
                 write(peer, b"bye");
                 assert_eq!(read_all(peer), b"bye");
+            }
+        },
+    );
+}
+
+/// The kernel has told them that they are connected: all get their answers before the listener closes, though they are
+/// more than are served at a time.
+pub(crate) fn serves_what_waits_in_the_backlog<R: Runtime>() {
+    const COUNT: usize = 300;
+    let held_up = Arc::new(AtomicBool::new(true));
+    let is_held_up = held_up.clone();
+    play::<R, _, _, _>(
+        move |runtime, listener| {
+            let is_held_up = is_held_up.clone();
+            async move {
+                until(&runtime, || !is_held_up.load(Ordering::SeqCst)).await;
+                let running = std::rc::Rc::new(());
+                while let Some((stream, _)) = listener.accept().await.unwrap() {
+                    let (theirs, running) = (runtime.clone(), running.clone());
+                    runtime.spawn(async move {
+                        assert_eq!(take(&theirs, &stream, 3).await, b"ask");
+                        give(&theirs, &stream, b"told").await;
+                        drop((stream, running));
+                    });
+                }
+                drop(listener);
+                until(&runtime, || std::rc::Rc::strong_count(&running) == 1).await;
+            }
+        },
+        |stage| {
+            let mut peers: Vec<_> = (0..COUNT).map(|_| peer(stage.address)).collect();
+            stage.drain.raise();
+            std::thread::sleep(ms(50));
+            held_up.store(false, Ordering::SeqCst);
+            for peer in &mut peers {
+                write(peer, b"ask");
+            }
+            for (place, peer) in peers.iter_mut().enumerate() {
+                assert_eq!(read(peer, 4), b"told", "{place} of {COUNT}");
             }
         },
     );

@@ -7,6 +7,7 @@ mod deadlines;
 mod drain;
 mod flow;
 mod relay;
+mod sharing;
 mod stage;
 
 #[path = "../support/runtimes.rs"]
@@ -64,7 +65,12 @@ macro_rules! conformance {
                     ends_accept
                     called_on_the_runtime_ends_accept
                     ends_readable_and_nothing_else
-                    finishes_what_runs;
+                    finishes_what_runs
+                    serves_what_waits_in_the_backlog;
+                sharing:
+                    spreads_a_few_connections_evenly
+                    loses_nobody_when_a_drain_begins
+                    leaks_no_descriptor_that_changes_hands;
             }
         }
     };

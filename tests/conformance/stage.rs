@@ -9,7 +9,7 @@ use std::task::Poll;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use ringway::runtime::{Batch, DrainSignal, Listener, Options, Runtime, Started, Stream};
+use ringway::runtime::{Batch, DrainSignal, Listener, Options, Peers, Runtime, Started, Stream};
 use socket2::{SockRef, Socket};
 
 /// No wait of a test is longer.
@@ -56,7 +56,13 @@ where
 {
     let (socket, address) = listening();
     let drain = DrainSignal::new().unwrap();
-    let options = Options { worker: 0, connections: 64, drain: drain.clone(), started: Started::default() };
+    let options = Options {
+        worker: 0,
+        connections: 64,
+        drain: drain.clone(),
+        started: Started::default(),
+        peers: Peers::default(),
+    };
     let (outcomes, outcome) = mpsc::channel();
     let (ends, end) = mpsc::channel();
     let runner = thread::spawn(move || {
@@ -83,11 +89,14 @@ fn listening() -> (Socket, SocketAddr) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let socket = Socket::from(listener);
+    // With room for more than any case lets wait.
+    socket.listen(1024).unwrap();
     socket.set_tcp_nodelay(true).unwrap();
     (socket, address)
 }
 
-fn descriptors() -> usize {
+/// Descriptors that the process has open.
+pub(crate) fn descriptors() -> usize {
     std::fs::read_dir("/proc/self/fd").unwrap().count()
 }
 

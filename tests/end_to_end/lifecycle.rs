@@ -14,6 +14,8 @@ use crate::support::{OneUpstream, PATIENCE, Proxy, free_address, ringway, ringwa
 on_each_runtime!(
     a_drain_lets_a_slow_exchange_finish,
     a_drain_does_not_wait_for_idle_connections,
+    a_drain_serves_whoever_is_connected,
+    a_drain_does_not_wait_long_for_a_first_word,
     a_drain_writes_the_whole_access_log,
     a_signal_right_after_the_start_drains,
     nobody_who_reads_the_log_keeps_the_process,
@@ -52,6 +54,37 @@ fn a_drain_does_not_wait_for_idle_connections(runtime: &str) {
     assert_eq!(proxy.ended(Duration::from_secs(5)).code(), Some(0));
     let mut rest = Vec::new();
     idle.read_to_end(&mut rest).unwrap();
+}
+
+/// Whether the proxy had taken the connection or it waited in the backlog; the request may still be on its way.
+fn a_drain_serves_whoever_is_connected(runtime: &str) {
+    let backends = start(&Addresses::ephemeral(1)).unwrap();
+    let setup = OneUpstream::new(&backends.addresses().cluster);
+    let mut proxy = setup.run(runtime);
+    let mut clients: Vec<_> = (0..200).map(|_| TcpStream::connect(setup.listener).unwrap()).collect();
+    proxy.interrupt();
+    thread::sleep(Duration::from_millis(200));
+    for client in &mut clients {
+        client.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    }
+    for (place, client) in clients.iter_mut().enumerate() {
+        client.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{place}: {answer:?}");
+    }
+    assert_eq!(proxy.ended(PATIENCE).code(), Some(0));
+}
+
+fn a_drain_does_not_wait_long_for_a_first_word(runtime: &str) {
+    let backends = start(&Addresses::ephemeral(1)).unwrap();
+    let setup = OneUpstream::new(&backends.addresses().cluster);
+    let mut proxy = setup.run(runtime);
+    let mut silent = TcpStream::connect(setup.listener).unwrap();
+    silent.set_read_timeout(Some(PATIENCE)).unwrap();
+    proxy.interrupt();
+    assert_eq!(silent.read(&mut [0; 64]).unwrap(), 0, "closed without a word");
+    assert_eq!(proxy.ended(Duration::from_secs(8)).code(), Some(0), "before the time for a head is over");
 }
 
 fn a_drain_writes_the_whole_access_log(runtime: &str) {

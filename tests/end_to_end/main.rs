@@ -29,4 +29,5 @@ mod http10;
 mod lifecycle;
 mod outage;
 mod sealed;
+mod sharing;
 mod websocket;

@@ -66,11 +66,11 @@ const TABLE: &[Row] = &[
     },
     Row {
         name: "msg-ring",
-        purpose: "a worker tells another worker's ring a number",
+        purpose: "an accepted connection goes straight to the ring of the worker that serves it",
         need: Need::Better,
         since: "6.1",
         try_it: probe::send_to_another_ring,
-        unused: Some("workers have nothing to tell each other yet"),
+        unused: None,
     },
     Row {
         name: "direct-descriptors",

@@ -16,13 +16,12 @@ use super::Core;
 use super::ops::{Completion, Key, Kind, Ticket};
 use super::state::State;
 use super::stream::RingStream;
-use crate::runtime::Listener;
 use crate::runtime::executor::TaskId;
+use crate::runtime::peers::Counted;
+use crate::runtime::{Listener, backlog};
 
 /// Accepted connections that may wait for their `accept` before the kernel is told to stop.
 const QUEUE: usize = 256;
-/// Connections taken from the backlog when a drain begins, at most.
-const LAST_ONES: usize = 4096;
 
 /// A socket that connections are accepted on.
 pub struct RingListener {
@@ -34,20 +33,24 @@ pub struct RingListener {
 #[derive(Default)]
 pub(super) struct Listeners(Vec<Door>);
 
+/// A connection that is this worker's to serve.
+pub(super) struct Accepted {
+    pub(super) socket: OwnedFd,
+    pub(super) counted: Counted,
+}
+
 /// One listener.
 struct Door {
     /// Absent once it is closed.
     socket: Option<Socket>,
     /// Accepted, and not handed out yet.
-    queue: VecDeque<OwnedFd>,
+    queue: VecDeque<Accepted>,
     /// Handed out once.
     error: Option<i32>,
     is_armed: bool,
     is_cancelling: bool,
     /// Operations and cancellations in flight.
     in_flight: u32,
-    /// What the kernel had accepted by itself when the drain began has been taken in.
-    is_swept: bool,
     /// Its listener is gone.
     is_closed: bool,
     waiter: Option<TaskId>,
@@ -59,7 +62,7 @@ impl RingListener {
         Self { core, index }
     }
 
-    async fn accept_one(&self) -> io::Result<Option<OwnedFd>> {
+    async fn accept_one(&self) -> io::Result<Option<Accepted>> {
         std::future::poll_fn(|_| {
             self.core.state.borrow_mut().poll_accept(self.index, self.core.draining.get())
         })
@@ -71,10 +74,10 @@ impl Listener for RingListener {
     type Stream = RingStream;
 
     async fn accept(&self) -> io::Result<Option<(RingStream, SocketAddr)>> {
-        while let Some(socket) = self.accept_one().await? {
+        while let Some(Accepted { socket, counted }) = self.accept_one().await? {
             // A peer that has gone already has no address, and is of no interest.
             if let Some(peer) = peer_of(&socket) {
-                return Ok(Some((RingStream::new(self.core.clone(), socket), peer)));
+                return Ok(Some((RingStream::new(self.core.clone(), socket, Some(counted)), peer)));
             }
         }
         Ok(None)
@@ -101,7 +104,6 @@ impl Listeners {
             is_armed: false,
             is_cancelling: false,
             in_flight: 0,
-            is_swept: false,
             is_closed: false,
             waiter: None,
         });
@@ -118,38 +120,64 @@ impl Listeners {
     }
 }
 
-impl Door {
-    /// Takes in what waits in the backlog: the kernel has told those peers that they are connected.
-    fn sweep(&mut self) {
-        self.is_swept = true;
-        let Some(socket) = self.socket.as_ref().filter(|socket| socket.set_nonblocking(true).is_ok()) else {
-            return;
-        };
-        let accept = || rustix::net::accept_with(socket, SocketFlags::CLOEXEC).ok();
-        self.queue.extend(std::iter::from_fn(accept).take(LAST_ONES));
-    }
-}
-
 impl State {
-    fn poll_accept(&mut self, index: u32, is_draining: bool) -> Poll<io::Result<Option<OwnedFd>>> {
-        let door = self.listeners.door(index);
-        if is_draining && !door.is_armed && !door.is_swept {
-            door.sweep();
+    fn poll_accept(&mut self, index: u32, is_draining: bool) -> Poll<io::Result<Option<Accepted>>> {
+        if is_draining {
+            self.close_empty(index);
         }
-        if let Some(socket) = door.queue.pop_front() {
-            return Poll::Ready(Ok(Some(socket)));
+        let door = self.listeners.door(index);
+        if let Some(accepted) = door.queue.pop_front() {
+            return Poll::Ready(Ok(Some(accepted)));
         }
         if let Some(error) = door.error.take() {
             return Poll::Ready(Err(io::Error::from_raw_os_error(error)));
         }
+        if door.socket.is_none() && !self.member.expects() && self.hand_overs.is_empty() {
+            return Poll::Ready(Ok(None));
+        }
         match (is_draining, door.is_armed) {
-            (true, false) => return Poll::Ready(Ok(None)),
             (true, true) => self.cancel_accept(index),
-            (false, true) => {}
             (false, false) => self.arm_accept(index),
+            // What is under way to this worker, or has not left it, wakes the task when it has come, or when it will not.
+            (true, false) | (false, true) => {}
         }
         self.listeners.door(index).waiter = Some(self.executor.current());
         Poll::Pending
+    }
+
+    /// Takes in what waits in the backlog, and closes the listening socket, once the kernel accepts nothing by itself.
+    fn close_empty(&mut self, index: u32) {
+        let door = self.listeners.door(index);
+        if door.in_flight > 0 || door.error.is_some() {
+            return;
+        }
+        let member = &self.member;
+        let queue = &mut door.queue;
+        let take = |socket| queue.push_back(Accepted { socket, counted: member.keep() });
+        if let Err(short) = backlog::empty_and_close(&mut door.socket, SocketFlags::CLOEXEC, take) {
+            door.error = short.raw_os_error();
+        }
+    }
+
+    /// Takes in a connection that this worker is to serve.
+    pub(super) fn admit(&mut self, index: u32, accepted: Accepted) {
+        let Some(door) = self.listeners.0.get_mut(index as usize).filter(|door| !door.is_closed) else {
+            return;
+        };
+        door.queue.push_back(accepted);
+        if let Some(task) = door.waiter.take() {
+            self.executor.wake(task);
+        }
+        self.wake_last_accepts();
+    }
+
+    /// In a drain, every listener waits for what is under way to the worker as a whole.
+    pub(super) fn wake_last_accepts(&mut self) {
+        if self.member.is_closed() {
+            for task in self.listeners.waiters() {
+                self.executor.wake(task);
+            }
+        }
     }
 
     /// An accept or its cancellation has completed.
@@ -166,6 +194,7 @@ impl State {
             }
             _ => {}
         }
+        self.wake_last_accepts();
         self.settle_listener(index);
     }
 
@@ -177,10 +206,11 @@ impl State {
         match completion.result {
             #[expect(unsafe_code, reason = "the kernel hands out a bare number")]
             // SAFETY: the kernel has just opened this descriptor for us, and nobody else knows it.
-            descriptor @ 0.. => door.queue.push_back(unsafe { OwnedFd::from_raw_fd(descriptor) }),
+            descriptor @ 0.. => self.welcome(index, unsafe { OwnedFd::from_raw_fd(descriptor) }),
             result if is_passing(-result) => {}
             result => door.error = Some(-result),
         }
+        let door = self.listeners.door(index);
         if let Some(task) = door.waiter.take() {
             self.executor.wake(task);
         }

@@ -4,14 +4,16 @@
 //! became ready, and enters the kernel once: to submit what they asked for and to wait for what comes next.
 //!
 //! `state` holds what the turns change; `recv`, `send` and `listener` say how each kind of operation goes;
-//! `relay` moves bodies; `lent` is the memory that the kernel receives into; `ops` is all that passes through
-//! the ring. `setup` builds a ring, `permits` is all that it may be asked for, `probe` tries out what the kernel does,
-//! and `examine` and `unavailable` say what was found. Every operation owns its memory and its descriptor until its last completion: connections and cargoes
-//! live in the loop, and futures only look at them.
+//! `hand_over` moves accepted connections to other workers; `relay` moves bodies; `lent` is the memory that the kernel
+//! receives into; `ops` is all that passes through the ring. `setup` builds a ring, `permits` is all that it may be asked
+//! for, `probe` tries out what the kernel does, and `examine` and `unavailable` say what was found. Every operation owns
+//! its memory and its descriptor until its last completion: connections and cargoes live in the loop, and futures only look
+//! at them.
 
 mod clock;
 mod conns;
 mod examine;
+mod hand_over;
 mod lent;
 mod listener;
 mod ops;
@@ -39,6 +41,7 @@ use std::time::Instant;
 use socket2::Socket;
 
 pub use listener::RingListener;
+use ops::Kind;
 use setup::Abilities;
 pub use setup::check;
 use state::{Due, News, State};
@@ -46,6 +49,7 @@ pub use stream::RingStream;
 pub use unavailable::{Hint, Unavailable};
 
 use super::executor::Executor;
+use super::peers::Member;
 use super::{Info, Options, Pool, Runtime};
 
 /// The most bufs that the kernel holds ready.
@@ -90,7 +94,8 @@ impl Runtime for Ring {
         Fut: Future<Output = ()> + 'static,
     {
         let bufs = FEWEST_BUFS.max(options.connections.saturating_mul(BUFS_PER_CONNECTION));
-        Self::run_with(options, Self::new(Pool::new(bufs), Abilities::found())?, sockets, main)
+        let member = options.peers.member(options.worker);
+        Self::run_with(options, Self::new(Pool::new(bufs), Abilities::found(), member)?, sockets, main)
     }
 
     fn now(&self) -> Instant {
@@ -126,7 +131,9 @@ impl Runtime for Ring {
 
     fn drain(&self) {
         if !self.0.draining.replace(true) {
-            self.0.state.borrow_mut().wake_for_drain();
+            let mut state = self.0.state.borrow_mut();
+            state.member.close();
+            state.wake_for_drain();
         }
     }
 
@@ -145,9 +152,11 @@ impl Ring {
         F: Fn(Self, Vec<RingListener>) -> Fut,
         Fut: Future<Output = ()> + 'static,
     {
-        options.started.tell(ring.held_to());
         let signal = &options.drain;
-        ring.0.state.borrow_mut().watch(signal.as_fd().as_raw_fd());
+        ring.0.state.borrow_mut().watch(signal.as_fd().as_raw_fd(), Kind::Drain);
+        ring.0.state.borrow_mut().watch_bell();
+        ring.0.state.borrow().member.open();
+        options.started.tell(ring.held_to());
         if signal.is_raised() {
             ring.drain();
         }
@@ -164,9 +173,9 @@ impl Ring {
         outcome
     }
 
-    fn new(pool: Pool, abilities: Abilities) -> io::Result<Self> {
+    fn new(pool: Pool, abilities: Abilities, member: Member) -> io::Result<Self> {
         let executor = Rc::new(Executor::default());
-        let state = RefCell::new(State::new(&pool, executor.clone(), abilities)?);
+        let state = RefCell::new(State::new(&pool, executor.clone(), abilities, member)?);
         let (now, draining) = (Cell::new(Instant::now()), Cell::new(false));
         Ok(Self(Rc::new(Core { executor, pool, now, draining, state })))
     }

@@ -36,6 +36,12 @@ pub(super) enum Kind {
     Timeout,
     /// The drain signal was raised.
     Drain,
+    /// The worker's bell was rung.
+    Bell,
+    /// Sends an accepted connection to another ring.
+    HandOver,
+    /// A connection that another ring has sent: nothing that was submitted here.
+    Arrival,
     /// Nobody waits for it.
     Nothing,
 }
@@ -86,7 +92,7 @@ impl Ticket {
 
 impl Kind {
     fn unpack(byte: u64) -> Self {
-        const KINDS: [Kind; 10] = [
+        const KINDS: [Kind; 13] = [
             Kind::Recv,
             Kind::PollIn,
             Kind::Send,
@@ -97,6 +103,9 @@ impl Kind {
             Kind::CancelAccept,
             Kind::Timeout,
             Kind::Drain,
+            Kind::Bell,
+            Kind::HandOver,
+            Kind::Arrival,
         ];
         KINDS.get(byte as usize).copied().unwrap_or(Kind::Nothing)
     }
@@ -106,6 +115,11 @@ impl Completion {
     /// Whether the operation goes on and completes again.
     pub(super) fn is_more(&self) -> bool {
         cqueue::more(self.flags)
+    }
+
+    /// Whether it is the last one of an operation that was submitted here.
+    fn is_last(&self) -> bool {
+        !self.is_more() && self.ticket.kind != Kind::Arrival
     }
 
     /// The lent buf that was (first) written to.
@@ -197,7 +211,7 @@ impl Kernel {
             result: entry.result(),
             flags: entry.flags(),
         }));
-        self.in_flight -= into[before..].iter().filter(|completion| !completion.is_more()).count();
+        self.in_flight -= into[before..].iter().filter(|completion| completion.is_last()).count();
     }
 
     #[expect(unsafe_code, reason = "see push")]
@@ -224,7 +238,7 @@ mod tests {
     #[test]
     fn a_ticket_survives_the_journey() {
         let key = Key { index: u32::MAX, generation: GENERATION_MASK };
-        for kind in [Kind::Recv, Kind::Send, Kind::Cancel, Kind::Drain, Kind::Nothing] {
+        for kind in [Kind::Recv, Kind::Send, Kind::Cancel, Kind::Drain, Kind::Arrival, Kind::Nothing] {
             let ticket = Ticket { kind, key };
             assert_eq!(Ticket::unpack(ticket.pack()), ticket);
         }

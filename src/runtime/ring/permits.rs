@@ -15,7 +15,12 @@ const OPERATIONS: &[(u8, Permit)] = &[
     permit(opcode::Recv::CODE, "IORING_OP_RECV", "bytes of a connection, once or many times"),
     permit(opcode::Send::CODE, "IORING_OP_SEND", "bytes to a connection"),
     permit(opcode::SendMsg::CODE, "IORING_OP_SENDMSG", "several buffers to a connection at once"),
-    permit(opcode::PollAdd::CODE, "IORING_OP_POLL_ADD", "the drain signal, and what a splice waits for"),
+    permit(
+        opcode::PollAdd::CODE,
+        "IORING_OP_POLL_ADD",
+        "the drain signal, the bell, and what a splice waits for",
+    ),
+    permit(opcode::MsgRingData::CODE, "IORING_OP_MSG_RING", "an accepted connection for another worker"),
     permit(opcode::AsyncCancel::CODE, "IORING_OP_ASYNC_CANCEL", "taking back what is in flight"),
     permit(opcode::Timeout::CODE, "IORING_OP_TIMEOUT", "the one standing timeout of a loop"),
     permit(opcode::TimeoutUpdate::CODE, "IORING_OP_TIMEOUT_REMOVE", "moving that timeout"),

@@ -22,6 +22,8 @@ pub(super) struct Abilities {
     pub(super) multishot_recv: bool,
     /// A recv fills as many bufs as there are bytes for.
     pub(super) bundles: bool,
+    /// A ring takes what another one sends, on another thread.
+    pub(super) messages: bool,
     /// A ring can be restricted to a list of operations.
     pub(super) restrictions: bool,
 }
@@ -35,6 +37,7 @@ impl Abilities {
             multishot_accept: probe::accept_twice().is_ok(),
             multishot_recv: probe::receive_twice().is_ok(),
             bundles: probe::receive_bundles().is_ok(),
+            messages: probe::send_to_another_ring().is_ok(),
             restrictions: probe::refuse_what_is_not_listed().is_ok(),
         })
     }

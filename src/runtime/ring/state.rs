@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use io_uring::opcode;
 use io_uring::types::Fd;
@@ -12,6 +12,7 @@ use io_uring::types::Fd;
 use super::WINDOW;
 use super::clock::Clock;
 use super::conns::{ConnId, Conns};
+use super::hand_over::HandOvers;
 use super::lent::Lent;
 use super::listener::Listeners;
 use super::ops::{Completion, Kernel, Key, Kind, Ticket};
@@ -22,10 +23,13 @@ use super::setup::{self, Abilities, Beginning};
 use super::unavailable::Unavailable;
 use crate::runtime::Pool;
 use crate::runtime::executor::{Executor, TaskId};
+use crate::runtime::peers::Member;
 use crate::runtime::timers::Timers;
 
 /// Turns for the kernel to let go of everything at the end.
 const LAST_TURNS: usize = 10_000;
+/// Between two of them, when it is another worker that is waited for.
+const LAST_PAUSE: Duration = Duration::from_millis(1);
 
 /// What a loop owns beside its tasks.
 pub(super) struct State {
@@ -34,6 +38,8 @@ pub(super) struct State {
     pub(super) lent: Lent,
     pub(super) conns: Conns,
     pub(super) listeners: Listeners,
+    pub(super) member: Member,
+    pub(super) hand_overs: HandOvers,
     /// Connections that found the kernel without bufs.
     pub(super) parked: VecDeque<Key>,
     pub(super) timers: Timers<Due>,
@@ -73,7 +79,12 @@ impl State {
     ///
     /// # Errors
     /// What the kernel says to the ring, the window of bufs or the restriction.
-    pub(super) fn new(pool: &Pool, executor: Rc<Executor>, abilities: Abilities) -> io::Result<Self> {
+    pub(super) fn new(
+        pool: &Pool,
+        executor: Rc<Executor>,
+        abilities: Abilities,
+        member: Member,
+    ) -> io::Result<Self> {
         let beginning = if abilities.restrictions { Beginning::Disabled } else { Beginning::Enabled };
         let ring = setup::build(beginning).map_err(|error| Unavailable::from_setup(&error))?;
         let window = pool.limit().clamp(1, WINDOW).next_power_of_two() as u16;
@@ -81,11 +92,16 @@ impl State {
         if abilities.restrictions {
             permits::restrict(&ring)?;
         }
+        if abilities.messages {
+            member.set_ring(Some(ring.as_raw_fd()));
+        }
         Ok(Self {
             kernel: Kernel::new(ring),
             lent,
             conns: Conns::default(),
             listeners: Listeners::default(),
+            member,
+            hand_overs: HandOvers::default(),
             parked: VecDeque::new(),
             timers: Timers::default(),
             clock: Clock::default(),
@@ -107,6 +123,9 @@ impl State {
                 Kind::Accept | Kind::CancelAccept => self.on_listener(completion),
                 Kind::Timeout => self.clock.rang(),
                 Kind::Drain => news = News::Drain,
+                Kind::Bell => self.on_bell(completion.result),
+                Kind::HandOver => self.on_hand_over(completion),
+                Kind::Arrival => self.on_arrival(completion),
                 Kind::Nothing => {}
                 _ => self.on_conn(completion),
             }
@@ -142,30 +161,39 @@ impl State {
         self.kernel.enter(wait)
     }
 
-    /// Takes everything back from the kernel; true when it holds nothing any more.
+    /// Takes everything back from the kernel; true when it holds nothing any more, and the other workers send nothing
+    /// any more.
     pub(super) fn finish(&mut self) -> bool {
+        self.member.close();
+        self.member.set_ring(None);
         for _ in 0..LAST_TURNS {
+            self.empty_inbox();
             if self.kernel.in_flight() == 0 {
-                return true;
+                if !self.member.expects() {
+                    return true;
+                }
+                std::thread::sleep(LAST_PAUSE);
             }
             // Again in each turn, since one may miss an operation that is just being worked on; and it makes sure
             // that there is something to wait for.
             self.kernel.cancel_all();
-            if self.kernel.enter(true).is_err() {
-                return false;
-            }
+            let entered = self.kernel.enter(true);
             self.take_completions();
+            if entered.is_err() {
+                break;
+            }
         }
+        self.hand_overs.call_off();
         false
     }
 
-    /// Waits for a descriptor to become readable, to hear of the drain signal.
-    pub(super) fn watch(&mut self, signal: RawFd) {
+    /// Waits for a descriptor to become readable, once: to hear of the drain signal, or of the bell.
+    pub(super) fn watch(&mut self, signal: RawFd, kind: Kind) {
         let entry = opcode::PollAdd::new(Fd(signal), libc::POLLIN as u32).build();
         #[expect(unsafe_code, reason = "see Kernel::push")]
         // SAFETY: a poll points to no memory.
         unsafe {
-            self.kernel.push(entry, Ticket::alone(Kind::Drain));
+            self.kernel.push(entry, Ticket::alone(kind));
         }
     }
 
@@ -189,7 +217,7 @@ impl State {
         }
         if let Some(socket) = conn.socket() {
             // It can only fail on what is no socket, and then there is nothing to reset either.
-            let _ = socket2::SockRef::from(&socket).set_linger(Some(std::time::Duration::ZERO));
+            let _ = socket2::SockRef::from(&socket).set_linger(Some(Duration::ZERO));
         }
         conn.cut();
         let waiting = [conn.recv.fail(libc::ECONNABORTED), conn.send.fail(libc::ECONNABORTED)];

@@ -14,12 +14,15 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use super::Core;
 use super::conns::ConnId;
 use super::relay;
+use crate::runtime::peers::Counted;
 use crate::runtime::{Batch, Buf, Relayed, Stream, stopped};
 
 /// A connection of a [`super::Ring`].
 pub struct RingStream {
     pub(super) core: Rc<Core>,
     pub(super) id: ConnId,
+    /// A client's, which was accepted, is counted.
+    _counted: Option<Counted>,
 }
 
 /// A wait with a deadline; what is not waited for any more has none.
@@ -35,16 +38,16 @@ enum Side {
 }
 
 impl RingStream {
-    pub(super) fn new(core: Rc<Core>, socket: OwnedFd) -> Self {
+    pub(super) fn new(core: Rc<Core>, socket: OwnedFd, counted: Option<Counted>) -> Self {
         let id = core.state.borrow_mut().adopt(socket);
-        Self { core, id }
+        Self { core, id, _counted: counted }
     }
 
     /// Opens a connection.
     pub(super) async fn connect(core: Rc<Core>, to: SocketAddr, by: Instant) -> io::Result<Self> {
         let socket = Socket::new(Domain::for_address(to), Type::STREAM, Some(Protocol::TCP))?;
         socket.set_tcp_nodelay(true)?;
-        let stream = Self::new(core, socket.into());
+        let stream = Self::new(core, socket.into(), None);
         let wait = stream.wait_to_send(by);
         stream.core.state.borrow_mut().start_connect(stream.id, to.into());
         let (_, outcome) = wait.sent().await;

@@ -14,7 +14,7 @@ use socket2::{Domain, SockRef, Socket, Type};
 
 use super::ops::{Kind, Ticket};
 use super::*;
-use crate::runtime::{Batch, DrainSignal, Listener, Outcome, Started, Starts, Stream, join};
+use crate::runtime::{Batch, DrainSignal, Listener, Outcome, Peers, Started, Starts, Stream, join};
 
 const LIMIT: Duration = Duration::from_secs(20);
 
@@ -51,9 +51,10 @@ fn with_abilities<Fut>(
 {
     let (socket, address) = listening();
     let drain = DrainSignal::new().unwrap();
-    let options = Options { worker: 0, connections: 10, drain, started: Started::default() };
+    let options =
+        Options { worker: 0, connections: 10, drain, started: Started::default(), peers: Peers::default() };
     let pool = Pool::new(bufs);
-    let ring = Ring::new(pool.clone(), abilities).unwrap();
+    let ring = Ring::new(pool.clone(), abilities, options.peers.member(0)).unwrap();
     Ring::run_with(&options, ring, vec![socket], |ring, mut listeners| {
         test(ring, listeners.remove(0), address)
     })
@@ -105,7 +106,7 @@ fn every_feature_is_examined() {
     let examined = examine::examine();
     assert_eq!(examined.features.len(), 9);
     for feature in &examined.features {
-        let is_unused = matches!(feature.name, "direct-descriptors" | "msg-ring");
+        let is_unused = feature.name == "direct-descriptors";
         let is_right = if is_unused {
             matches!(feature.outcome, Outcome::Off(_))
         } else {
@@ -122,8 +123,13 @@ fn a_loop_does_without_what_a_kernel_lacks() {
     if !available() {
         return;
     }
-    let none =
-        Abilities { multishot_accept: false, multishot_recv: false, bundles: false, restrictions: false };
+    let none = Abilities {
+        multishot_accept: false,
+        multishot_recv: false,
+        bundles: false,
+        messages: false,
+        restrictions: false,
+    };
     for abilities in
         [none, Abilities { restrictions: true, ..none }, Abilities { multishot_recv: true, ..none }]
     {
@@ -177,8 +183,13 @@ fn a_ring_that_exists_is_told_of() {
         return;
     }
     let (mut started, starts) = Starts::of(1);
-    let options =
-        Options { worker: 0, connections: 1, drain: DrainSignal::new().unwrap(), started: started.remove(0) };
+    let options = Options {
+        worker: 0,
+        connections: 1,
+        drain: DrainSignal::new().unwrap(),
+        started: started.remove(0),
+        peers: Peers::default(),
+    };
     Ring::run(&options, Vec::new(), |_, _| async {}).unwrap();
     let said = starts.wait(LIMIT).unwrap();
     assert_eq!(said, [format!("each ring is restricted to {} operations", permits::operations())]);
@@ -393,4 +404,69 @@ fn a_relay_that_splices_lets_an_earlier_send_go_first() {
         assert!(got[..SIZE] == vec![b'1'; SIZE], "what came later was faster");
         writing.join().unwrap().unwrap();
     });
+}
+
+/// Two workers, of which only the first is connected to; `damage` is done to the second before anybody connects. How
+/// many connections each serves of ten that are open at once.
+fn with_two_workers(damage: impl Fn(&Ring) + Sync) -> (Vec<usize>, u64) {
+    let (peers, drain) = (Peers::new(2).unwrap(), DrainSignal::new().unwrap());
+    let ((first, address), (second, _)) = (listening(), listening());
+    let ready = std::sync::Barrier::new(3);
+    let outcome = thread::scope(|scope| {
+        let workers = [first, second].into_iter().enumerate().map(|(worker, socket)| {
+            let (drain, peers, started) = (drain.clone(), peers.clone(), Started::default());
+            let options = Options { worker, connections: 64, drain, started, peers };
+            let (ready, damage) = (&ready, &damage);
+            scope.spawn(move || {
+                Ring::run(&options, vec![socket], |ring, mut listeners| {
+                    if worker == 1 {
+                        damage(&ring);
+                    }
+                    ready.wait();
+                    let listener = listeners.remove(0);
+                    async move {
+                        while let Some((stream, _)) = listener.accept().await.unwrap() {
+                            ring.spawn(echo(ring.clone(), stream));
+                        }
+                    }
+                })
+            })
+        });
+        let workers: Vec<_> = workers.collect();
+        ready.wait();
+        let mut clients: Vec<_> = (0..10).map(|_| TcpStream::connect(address).unwrap()).collect();
+        for client in &mut clients {
+            client.set_read_timeout(Some(LIMIT)).unwrap();
+            client.write_all(b"x").unwrap();
+            client.read_exact(&mut [0]).unwrap();
+        }
+        let outcome = (peers.loads(), peers.handed_over());
+        drop(clients);
+        drain.raise();
+        workers.into_iter().for_each(|worker| worker.join().unwrap().unwrap());
+        outcome
+    });
+    assert_eq!(peers.loads(), [0, 0]);
+    outcome
+}
+
+#[test]
+fn connections_change_hands_through_the_kernel_or_else_through_the_inbox() {
+    if !available() {
+        return;
+    }
+    assert!(Abilities::found().messages);
+    assert_eq!(with_two_workers(|_| {}), (vec![5, 5], 5));
+    let without_ring = |ring: &Ring| ring.0.state.borrow().member.set_ring(None);
+    assert_eq!(with_two_workers(without_ring), (vec![5, 5], 5));
+}
+
+#[test]
+fn a_connection_that_the_kernel_does_not_send_stays_where_it_was_accepted() {
+    if !available() {
+        return;
+    }
+    let null = std::fs::File::open("/dev/null").unwrap();
+    let with_something_else = |ring: &Ring| ring.0.state.borrow().member.set_ring(Some(null.as_raw_fd()));
+    assert_eq!(with_two_workers(with_something_else), (vec![10, 0], 0));
 }

@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::net::{Ipv4Addr, SocketAddr};
 
 use super::*;
-use crate::runtime::{Batch, RelayEnd, Started, Stream, is_stopped, join};
+use crate::runtime::{Batch, Peers, RelayEnd, Started, Stream, is_stopped, join};
 
 const HERE: Ipv4Addr = Ipv4Addr::LOCALHOST;
 const MS: Duration = Duration::from_millis(1);
@@ -342,7 +342,13 @@ fn run_takes_the_addresses_of_sockets_and_ends_with_main() {
     let socket = KernelSocket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
     socket.bind(&SocketAddr::from((HERE, 0)).into()).unwrap();
     let drain = crate::runtime::DrainSignal::new().unwrap();
-    let options = Options { worker: 0, connections: 1, drain: drain.clone(), started: Started::default() };
+    let options = Options {
+        worker: 0,
+        connections: 1,
+        drain: drain.clone(),
+        started: Started::default(),
+        peers: Peers::default(),
+    };
     let main = |sim: Sim, listeners: Vec<SimListener>| {
         let drain = drain.clone();
         async move {

@@ -1,5 +1,6 @@
 //! The crew: which threads there are, which of them are idle, and the acceptor that hands them connections.
 
+use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -8,11 +9,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::io::Errno;
-use rustix::net::{SocketFlags, acceptfrom_with};
+use rustix::net::{SocketFlags, accept_with, getpeername};
 use socket2::Socket;
 
-use crate::runtime::{DrainSignal, Options};
+use crate::runtime::{DrainSignal, Options, backlog};
 
+/// How an accepted socket is.
+const FLAGS: SocketFlags = SocketFlags::NONBLOCK.union(SocketFlags::CLOEXEC);
 /// How long the acceptor rests when the kernel gives it no descriptor or no thread.
 const PAUSE: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
 
@@ -20,6 +23,8 @@ const PAUSE: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
 pub(super) struct Crew {
     desk: Mutex<Desk>,
     is_draining: AtomicBool,
+    /// A thread's `main` has ended while its connection was still served: the drain is out of time.
+    is_late: AtomicBool,
     drain: DrainSignal,
     acceptor: Bell,
 }
@@ -57,16 +62,26 @@ impl Crew {
         Ok(Self {
             desk: Mutex::new(desk),
             is_draining: AtomicBool::new(false),
+            is_late: AtomicBool::new(false),
             drain: options.drain.clone(),
             acceptor: Bell::new()?,
         })
     }
 
     /// Counts a thread in, before it starts; a signal to drain reaches it from here on.
-    pub(super) fn enlist(&self) -> io::Result<Arc<Mailbox>> {
+    fn enlist(&self) -> io::Result<Arc<Mailbox>> {
         let mailbox = Arc::new(Mailbox { bell: Bell::new()?, arrival: Mutex::default() });
         self.desk().all.push(mailbox.clone());
         Ok(mailbox)
+    }
+
+    /// Counts a thread out; one that leaves before a drain begins one. `is_late` says that its connection was still
+    /// served.
+    pub(super) fn leave(&self, mailbox: &Arc<Mailbox>, is_late: bool) {
+        self.is_late.fetch_or(is_late, Ordering::AcqRel);
+        self.drain();
+        self.desk().all.retain(|other| !Arc::ptr_eq(other, mailbox));
+        self.acceptor.ring();
     }
 
     /// Puts a thread on the list of those that wait for a connection.
@@ -78,9 +93,12 @@ impl Crew {
         }
     }
 
-    /// Takes a thread off that list: a connection that it was given before is in its mailbox.
-    pub(super) fn strike(&self, mailbox: &Arc<Mailbox>) {
-        self.desk().idle.retain(|other| !Arc::ptr_eq(other, mailbox));
+    /// Takes a thread off that list; false when it was not there.
+    pub(super) fn strike(&self, mailbox: &Arc<Mailbox>) -> bool {
+        let mut desk = self.desk();
+        let before = desk.idle.len();
+        desk.idle.retain(|other| !Arc::ptr_eq(other, mailbox));
+        desk.idle.len() < before
     }
 
     pub(super) fn is_draining(&self) -> bool {
@@ -95,24 +113,70 @@ impl Crew {
         }
     }
 
-    /// What the acceptor does until drain: gives each connection to an idle thread, or to one that `hire` starts.
+    /// What the acceptor does until drain: gives each connection to an idle thread, or to one that `hire` starts. When
+    /// drain begins it takes what waits in the backlog, closes the sockets, and gives each of those to a thread too.
     ///
     /// # Errors
     /// What the kernel says when the first thread cannot be started, or when it refuses to poll.
-    pub(super) fn accept<H>(&self, sockets: Vec<Socket>, mut hire: H) -> io::Result<()>
+    pub(super) fn accept<H>(&self, mut sockets: Vec<Socket>, mut hire: H) -> io::Result<()>
     where
-        H: FnMut() -> io::Result<Arc<Mailbox>>,
+        H: FnMut(Arc<Mailbox>) -> io::Result<()>,
     {
         sockets.iter().try_for_each(|socket| socket.set_nonblocking(true))?;
-        self.list(hire()?);
+        self.list(self.hire(&mut hire)?);
         while !self.is_draining() {
             let open = if self.has_room() { &sockets[..] } else { &[] };
-            for index in self.wait(open, None)? {
+            for index in self.wait(open)? {
                 let Some(mailbox) = self.find(&mut hire)? else { break };
                 self.accept_for(mailbox, index, &sockets[index])?;
             }
         }
+        self.drain();
+        self.serve_backlog(sockets.drain(..), &mut hire)
+    }
+
+    /// The threads that there are leave when their connections are over, so those that waited get new ones, as many at a
+    /// time as may be. When the drain is out of time those that still wait are let go.
+    fn serve_backlog<H>(&self, sockets: impl Iterator<Item = Socket>, hire: &mut H) -> io::Result<()>
+    where
+        H: FnMut(Arc<Mailbox>) -> io::Result<()>,
+    {
+        let mut waiting = VecDeque::new();
+        for (listener, socket) in sockets.enumerate() {
+            let mut socket = Some(socket);
+            while socket.is_some() && !self.is_late() {
+                let take = |socket| waiting.extend(Arrival::new(listener, socket));
+                if backlog::empty_and_close(&mut socket, FLAGS, take).is_err() {
+                    // Descriptors have run out: those that are served here set some free.
+                    self.serve_some(&mut waiting, hire);
+                    self.rest()?;
+                }
+            }
+        }
+        while !waiting.is_empty() && !self.is_late() {
+            if !self.serve_some(&mut waiting, hire) {
+                self.rest()?;
+            }
+        }
         Ok(())
+    }
+
+    /// Gives as many of them as possible to new threads; whether that was at least one.
+    fn serve_some<H>(&self, waiting: &mut VecDeque<Arrival>, hire: &mut H) -> bool
+    where
+        H: FnMut(Arc<Mailbox>) -> io::Result<()>,
+    {
+        let before = waiting.len();
+        while !waiting.is_empty() && self.has_place() {
+            let Ok(mailbox) = self.enlist() else { break };
+            *mailbox.arrival() = waiting.pop_front();
+            if hire(mailbox.clone()).is_err() {
+                self.forget(&mailbox);
+                waiting.extend(mailbox.arrival().take());
+                break;
+            }
+        }
+        waiting.len() < before
     }
 
     /// Accepts a connection for a thread; where there is none to accept, the thread goes back on the list.
@@ -120,9 +184,13 @@ impl Crew {
         match accept(listener, socket) {
             Ok(arrival) => mailbox.deliver(arrival),
             Err(error) => {
-                self.list(mailbox);
+                self.list(mailbox.clone());
+                if self.is_draining() {
+                    // It may wait to hear whether there is something for it.
+                    mailbox.bell.ring();
+                }
                 if !matches!(error, Errno::AGAIN | Errno::INTR | Errno::CONNABORTED) {
-                    self.wait(&[], Some(&PAUSE))?;
+                    self.rest()?;
                 }
             }
         }
@@ -130,7 +198,10 @@ impl Crew {
     }
 
     /// An idle thread, or a new one; none when all are busy, or when no more can be started just now.
-    fn find(&self, hire: &mut impl FnMut() -> io::Result<Arc<Mailbox>>) -> io::Result<Option<Arc<Mailbox>>> {
+    fn find<H>(&self, hire: &mut H) -> io::Result<Option<Arc<Mailbox>>>
+    where
+        H: FnMut(Arc<Mailbox>) -> io::Result<()>,
+    {
         if !self.has_room() {
             return Ok(None);
         }
@@ -138,13 +209,26 @@ impl Crew {
         if idle.is_some() {
             return Ok(idle);
         }
-        let before = self.desk().all.len();
-        let hired = hire().ok();
+        let hired = self.hire(hire).ok();
         if hired.is_none() {
-            self.desk().all.truncate(before);
-            self.wait(&[], Some(&PAUSE))?;
+            self.rest()?;
         }
         Ok(hired)
+    }
+
+    /// Starts a thread.
+    fn hire<H>(&self, hire: &mut H) -> io::Result<Arc<Mailbox>>
+    where
+        H: FnMut(Arc<Mailbox>) -> io::Result<()>,
+    {
+        let mailbox = self.enlist()?;
+        hire(mailbox.clone()).inspect_err(|_| self.forget(&mailbox))?;
+        Ok(mailbox)
+    }
+
+    /// Counts out a thread that was not started.
+    fn forget(&self, mailbox: &Arc<Mailbox>) {
+        self.desk().all.retain(|other| !Arc::ptr_eq(other, mailbox));
     }
 
     fn has_room(&self) -> bool {
@@ -153,12 +237,33 @@ impl Crew {
         !desk.is_short
     }
 
+    /// Whether one more thread may be started.
+    fn has_place(&self) -> bool {
+        let desk = self.desk();
+        desk.all.len() < desk.limit
+    }
+
+    fn is_late(&self) -> bool {
+        self.is_late.load(Ordering::Acquire)
+    }
+
+    /// Waits a moment, or for a thread to become idle or to leave.
+    fn rest(&self) -> io::Result<()> {
+        let mut bell = [PollFd::new(&self.acceptor, PollFlags::IN)];
+        match poll(&mut bell, Some(&PAUSE)) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        self.acceptor.hush();
+        Ok(())
+    }
+
     /// Waits for connections, a thread that became idle, or drain; returns the sockets that have connections.
-    fn wait(&self, sockets: &[Socket], timeout: Option<&Timespec>) -> io::Result<Vec<usize>> {
+    fn wait(&self, sockets: &[Socket]) -> io::Result<Vec<usize>> {
         let mut fds =
             vec![PollFd::new(&self.drain, PollFlags::IN), PollFd::new(&self.acceptor, PollFlags::IN)];
         fds.extend(sockets.iter().map(|socket| PollFd::new(socket, PollFlags::IN)));
-        match poll(&mut fds, timeout) {
+        match poll(&mut fds, None) {
             Ok(_) => {}
             Err(Errno::INTR) => return Ok(Vec::new()),
             Err(error) => return Err(error.into()),
@@ -179,6 +284,11 @@ impl Mailbox {
     /// The connection that was delivered, if it came in through this listener.
     pub(super) fn take(&self, listener: usize) -> Option<Arrival> {
         self.arrival().take_if(|arrival| arrival.listener == listener)
+    }
+
+    /// Whether a connection was delivered that has not been taken.
+    pub(super) fn is_full(&self) -> bool {
+        self.arrival().is_some()
     }
 
     fn deliver(&self, arrival: Arrival) {
@@ -214,8 +324,14 @@ impl AsFd for Bell {
     }
 }
 
+impl Arrival {
+    /// A peer that has gone already has no address, and is of no interest.
+    fn new(listener: usize, socket: OwnedFd) -> Option<Self> {
+        let peer = SocketAddr::try_from(getpeername(&socket).ok()??).ok()?;
+        Some(Self { listener, socket, peer: SocketAddr::new(peer.ip().to_canonical(), peer.port()) })
+    }
+}
+
 fn accept(listener: usize, socket: &Socket) -> rustix::io::Result<Arrival> {
-    let (socket, peer) = acceptfrom_with(socket, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC)?;
-    let peer = SocketAddr::try_from(peer.ok_or(Errno::CONNABORTED)?)?;
-    Ok(Arrival { listener, socket, peer: SocketAddr::new(peer.ip().to_canonical(), peer.port()) })
+    Arrival::new(listener, accept_with(socket, FLAGS)?).ok_or(Errno::CONNABORTED)
 }

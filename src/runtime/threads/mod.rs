@@ -2,7 +2,10 @@
 //!
 //! A thread serves one connection at a time, with the connections to backends that it opens for it. Its pool, its
 //! bufs and what `main` keeps (idle backend connections, histograms) belong to the thread and serve the next
-//! connection. The crew grows up to [`Options::connections`] threads; beyond that, connections wait in the backlog.
+//! connection. The crew grows up to [`Options::connections`] threads; beyond that, connections wait in the backlog. When
+//! a drain begins the acceptor takes what waits there, closes the listening sockets, and gives each connection to a new
+//! thread as soon as one of the others has left. It gives up when a `main` ends that leaves its connection unfinished: that
+//! one knew when the drain is out of time.
 //!
 //! It is also the oracle of the tests, so it does the obvious thing everywhere: an operation tries its system call,
 //! waits in `poll(2)` when it would block, and tries again. The kernel never holds anything of ours in between.
@@ -69,13 +72,12 @@ impl Runtime for Threads {
         options.started.tell("");
         thread::scope(|scope| {
             let mut threads = Vec::new();
-            let hire = || {
-                let mailbox = crew.enlist()?;
-                let (crew, theirs) = (crew.clone(), mailbox.clone());
-                let work = move || work(crew, theirs, addresses, main);
+            let hire = |mailbox| {
+                let crew = crew.clone();
+                let work = move || work(crew, mailbox, addresses, main);
                 let builder = thread::Builder::new().name("ringway-crew".into()).stack_size(STACK);
                 threads.push(builder.spawn_scoped(scope, work)?);
-                Ok(mailbox)
+                Ok(())
             };
             let accepted = crew.accept(sockets, hire);
             crew.drain();
@@ -141,20 +143,24 @@ impl super::Listener for Listener {
                 let stream = Stream::new(self.threads.clone(), Rc::new(arrival.socket));
                 return Ok(Some((stream, arrival.peer)));
             }
-            if is_last {
+            if is_last && !thread.is_expecting() {
                 return Ok(None);
             }
-            thread.wait(On::Arrival, None).await?;
+            thread.wait_for_arrival().await?;
         }
     }
 }
 
 /// Raises the drain when a thread ends, also by a panic: the crew is one worker.
-struct Leaving(Arc<Crew>);
+struct Leaving {
+    crew: Arc<Crew>,
+    mailbox: Arc<Mailbox>,
+    thread: Rc<Thread>,
+}
 
 impl Drop for Leaving {
     fn drop(&mut self) {
-        self.0.drain();
+        self.crew.leave(&self.mailbox, self.thread.was_late());
     }
 }
 
@@ -164,8 +170,8 @@ where
     F: Fn(Threads, Vec<Listener>) -> Fut + Sync,
     Fut: Future<Output = ()> + 'static,
 {
-    let _leaving = Leaving(crew.clone());
-    let threads = Threads(Rc::new(Thread::new(crew, mailbox)));
+    let threads = Threads(Rc::new(Thread::new(crew.clone(), mailbox.clone())));
+    let _leaving = Leaving { crew, mailbox, thread: threads.0.clone() };
     let listeners = (0..addresses).map(|index| Listener { threads: threads.clone(), index }).collect();
     let main = main(threads.clone(), listeners);
     threads.0.run(main)

@@ -7,7 +7,7 @@ use std::thread::{self, ThreadId};
 use std::time::Duration;
 
 use super::*;
-use crate::runtime::{DrainSignal, Listener as _, Started, Stream as _};
+use crate::runtime::{DrainSignal, Listener as _, Peers, Started, Stream as _};
 
 const BOUND: Duration = Duration::from_secs(10);
 
@@ -25,7 +25,13 @@ impl Echo {
         let sockets: Vec<_> = (0..addresses).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
         let addresses = sockets.iter().map(|socket| socket.local_addr().unwrap()).collect();
         let sockets = sockets.into_iter().map(Socket::from).collect();
-        let options = Options { worker: 0, connections, drain: drain.clone(), started: Started::default() };
+        let options = Options {
+            worker: 0,
+            connections,
+            drain: drain.clone(),
+            started: Started::default(),
+            peers: Peers::default(),
+        };
         let (serves, served_by) = mpsc::channel();
         let runs = thread::spawn(move || {
             Threads::run(&options, sockets, |runtime, listeners| {
@@ -121,6 +127,16 @@ fn beyond_the_limit_connections_wait_for_a_thread() {
     echo(&mut third).unwrap();
     drop(third);
     crew.end();
+}
+
+#[test]
+fn those_who_wait_are_let_go_when_the_drain_is_out_of_time() {
+    let crew = Echo::new(1, 1);
+    let _busy = crew.served(0);
+    let mut waiting = crew.connect(0);
+    // Its `main` waits for nothing once the drain has begun.
+    crew.end();
+    assert!(echo(&mut waiting).is_err());
 }
 
 #[test]

@@ -38,6 +38,7 @@ pub(super) struct Thread {
     has_accepted: Cell<bool>,
     /// Tasks spawned since the first accept that have not ended: the connection's.
     serving: Rc<Cell<usize>>,
+    was_late: Cell<bool>,
 }
 
 /// What an operation waits for.
@@ -87,6 +88,7 @@ impl Thread {
             is_listed: Cell::new(true),
             has_accepted: Cell::new(false),
             serving: Rc::default(),
+            was_late: Cell::new(false),
         }
     }
 
@@ -99,6 +101,7 @@ impl Thread {
             done.set(true);
         });
         let ended = self.turn_until(&is_done);
+        self.was_late.set(self.serving.get() > 0);
         self.executor.clear();
         ended
     }
@@ -130,12 +133,32 @@ impl Thread {
     /// The connection that the acceptor left for this thread.
     pub(super) fn take_arrival(&self, listener: usize) -> Option<Arrival> {
         self.has_accepted.set(true);
-        if self.crew.is_draining() {
-            self.crew.strike(&self.mailbox);
+        if self.crew.is_draining() && self.crew.strike(&self.mailbox) {
+            self.is_listed.set(false);
         }
         let arrival = self.mailbox.take(listener)?;
         self.is_listed.set(false);
         Some(arrival)
+    }
+
+    /// Whether a connection may come yet: there is one for another listener, or the acceptor has taken this thread off
+    /// the list and not said why.
+    pub(super) fn is_expecting(&self) -> bool {
+        self.is_listed.get() || self.mailbox.is_full()
+    }
+
+    /// Whether `main` has ended while its connection was still being served.
+    pub(super) fn was_late(&self) -> bool {
+        self.was_late.get()
+    }
+
+    /// Waits for a connection, or for the accept of another listener to take the one that has come.
+    pub(super) async fn wait_for_arrival(&self) -> rustix::io::Result<()> {
+        if self.mailbox.is_full() {
+            yield_now(&self.executor).await;
+            return Ok(());
+        }
+        self.wait(On::Arrival, None).await
     }
 
     /// Waits; the wait may end before its time, so the caller looks again.
