@@ -1,8 +1,10 @@
 //! A few connections keep every worker busy, whatever the kernel's hash makes of them.
 
+use std::net::SocketAddr;
+
 use ringway_backends::{Addresses, start};
 
-use crate::support::{OneUpstream, Proxy, runtimes, tool};
+use crate::support::{OneUpstream, PATIENCE, Proxy, runtimes, tool, wait_for};
 
 /// The kernel alone would put two connections on one of two workers every other time.
 const ROUNDS: usize = 8;
@@ -32,6 +34,8 @@ fn both_workers_wake_up(load: impl Fn(&str)) {
     assert!(setup.config().contains("workers = 2\n"));
     let proxy = setup.run("ring");
     for round in 0..ROUNDS {
+        // A connection counts until the proxy has seen its end.
+        wait_for("the clients before are gone", PATIENCE, || (!has_clients(setup.listener)).then_some(()));
         let before = turns(&proxy);
         load(&setup.url("/"));
         let turns: Vec<u64> =
@@ -39,6 +43,15 @@ fn both_workers_wake_up(load: impl Fn(&str)) {
         // An idle worker wakes up once a second, to look through its idle connections.
         assert!(turns.len() == 2 && turns.iter().all(|&turns| turns > 100), "round {round}: {turns:?}");
     }
+}
+
+/// Whether the proxy has a connection on this listener that it has not closed (proc_pid_net(5); ESTABLISHED, CLOSE_WAIT).
+fn has_clients(listener: SocketAddr) -> bool {
+    let port = format!(":{:04X}", listener.port());
+    std::fs::read_to_string("/proc/net/tcp").unwrap().lines().skip(1).any(|line| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        fields[1].ends_with(&port) && matches!(fields[3], "01" | "08")
+    })
 }
 
 /// How often each worker was given the processor.
