@@ -7,7 +7,7 @@ use crate::row::Cpu;
 /// Per cent of what there is: whoever uses more has no time to spare.
 const FULL_PCT: f64 = 92.0;
 /// Per cent of one core: more taken by programs that do not take part disturbs a run.
-const DISTURBING_PCT: f64 = 6.0;
+pub const DISTURBING_PCT: f64 = 6.0;
 
 /// Who had no CPU time to spare.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

@@ -9,7 +9,8 @@ use crate::summary::{Metric, Series};
 
 /// No floor is lower, however alike the pairs happened to be.
 pub const LOWEST_FLOOR: f64 = 0.02;
-/// The same where there are fewer rounds than [`FEW_ROUNDS`]: too few pairs to know.
+/// The same where there are fewer rounds than [`FEW_ROUNDS`]: too few pairs to know. There the largest difference at
+/// any concurrency counts for all of them.
 pub const LOWEST_FLOOR_OF_FEW: f64 = 0.05;
 /// From so many rounds on, a floor is as low as the pairs say.
 pub const FEW_ROUNDS: usize = 3;
@@ -33,18 +34,24 @@ impl Noise {
     /// Measures it.
     #[must_use]
     pub fn new(series: &Series<'_>) -> Self {
-        let mut floors = BTreeMap::new();
+        let mut distances: BTreeMap<(Tool, u32, Metric), Vec<f64>> = BTreeMap::new();
         for twin in series.cells().filter(|cell| cell.is_twin) {
             let Setting { tool, concurrency, .. } = twin.setting;
+            let first = series.rows(&twin.subject, twin.setting, false);
+            let again = series.rows(&twin.subject, twin.setting, true);
             for metric in Metric::ALL {
-                let first = series.rows(&twin.subject, twin.setting, false);
-                let again = series.rows(&twin.subject, twin.setting, true);
-                if let Some(floor) = Floor::of(&pairs(first, again, metric)) {
-                    floors.insert((tool, concurrency, metric), floor);
-                }
+                let pairs = pairs(first, again, metric);
+                let found = pairs.iter().filter_map(|(a, b)| apart(*a, *b));
+                distances.entry((tool, concurrency, metric)).or_default().extend(found);
             }
         }
-        Self(floors)
+        let floor = |(kind, own): (&(Tool, u32, Metric), &Vec<f64>)| {
+            let alike =
+                distances.iter().filter(|((tool, _, metric), _)| (*tool, *metric) == (kind.0, kind.2));
+            let of_all = alike.flat_map(|(_, distances)| distances).copied().reduce(f64::max);
+            Some((*kind, Floor::of(own, of_all?)?))
+        };
+        Self(distances.iter().filter_map(floor).collect())
     }
 
     /// The floor of this kind of run; without a pair nothing is known and nothing can be ranked.
@@ -60,11 +67,14 @@ impl Noise {
 }
 
 impl Floor {
-    fn of(pairs: &[(f64, f64)]) -> Option<Self> {
-        let distances: Vec<f64> = pairs.iter().filter_map(|(a, b)| apart(*a, *b)).collect();
+    /// From the distances within the pairs; `of_all` is the largest one of the tool, whatever the concurrency: few
+    /// pairs may happen to be alike.
+    fn of(distances: &[f64], of_all: f64) -> Option<Self> {
         let measured = distances.iter().copied().reduce(f64::max)?;
-        let lowest = if distances.len() < FEW_ROUNDS { LOWEST_FLOOR_OF_FEW } else { LOWEST_FLOOR };
-        Some(Self { measured, floor: measured.max(lowest), pairs: distances.len() })
+        let pairs = distances.len();
+        let floor =
+            if pairs < FEW_ROUNDS { of_all.max(LOWEST_FLOOR_OF_FEW) } else { measured.max(LOWEST_FLOOR) };
+        Some(Self { measured, floor, pairs })
     }
 }
 
@@ -210,6 +220,29 @@ mod tests {
         // Two rounds are too few for 4 %.
         assert_eq!(judge(&[(100.0, 100.0, 104.0); 2]), Verdict::WithinNoise);
         assert!(matches!(judge(&[(100.0, 100.0, 104.0); 3]), Verdict::Better(_)));
+    }
+
+    #[test]
+    fn few_pairs_that_happen_to_be_alike_do_not_make_a_low_floor() {
+        let at = |concurrency, mut row: Row| {
+            row.cell.setting.concurrency = concurrency;
+            row
+        };
+        let rows = |rounds| {
+            let of_round = |round| {
+                let pair = |concurrency, again| {
+                    [at(concurrency, row(round, "ring", 100.0)), at(concurrency, twin(round, "ring", again))]
+                };
+                [pair(2, 150.0), pair(10, 101.0)].concat()
+            };
+            (1..=rounds).flat_map(of_round).collect::<Vec<Row>>()
+        };
+        let floor = |rows: &[Row]| {
+            let noise = Noise::new(&Series::new(rows));
+            noise.floor(setting(), Metric::RequestsPerSecond).unwrap().floor
+        };
+        assert_eq!(floor(&rows(2)), 0.5);
+        assert_eq!(floor(&rows(3)), LOWEST_FLOOR);
     }
 
     #[test]

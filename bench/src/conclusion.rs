@@ -1,5 +1,6 @@
 //! The conclusion, in words, from the figures alone: which was faster at what, by how much, outside the noise or not.
 
+use crate::bound::{DISTURBING_PCT, is_disturbed};
 use crate::compare::{FEW_ROUNDS, Noise, Tally, Verdict, verdict};
 use crate::plan::{Kind, Setting, Subject, Tool};
 use crate::row::Row;
@@ -27,7 +28,8 @@ impl Finding {
 pub fn conclude(rows: &[Row]) -> Vec<Finding> {
     let series = Series::new(rows);
     let noise = Noise::new(&series);
-    let mut findings = vec![Finding::new("Was every request answered?", answered(rows))];
+    let mut findings = vec![Finding::new("Was the machine quiet?", quiet(rows))];
+    findings.push(Finding::new("Was every request answered?", answered(rows)));
     findings.extend(who_was_ahead(&series, &noise));
     findings.extend(comparisons(&series, &noise));
     findings.push(Finding::new("Did the backends get equal shares?", shares(&series)));
@@ -251,7 +253,8 @@ fn noise_in_words(noise: &Noise) -> Vec<String> {
     }
     if noise.floors().any(|(_, floor)| floor.pairs < FEW_ROUNDS) {
         let few = format!(
-            "With fewer than {FEW_ROUNDS} rounds, nothing below 5 % is ranked, whatever the pairs say."
+            "With fewer than {FEW_ROUNDS} rounds, the largest difference at any concurrency counts for all, and nothing \
+             below 5 % is ranked."
         );
         answers.push(few);
     }
@@ -285,13 +288,21 @@ fn bottlenecks(rows: &[Row]) -> Vec<String> {
             list(&parts)
         ));
     }
-    let disturbed = rows.iter().filter(|row| row.is_good() && crate::bound::is_disturbed(&row.cpu)).count();
-    answers.push(format!(
-        "Other programs took more than 6 % of a core in {} of {}.",
-        whole(disturbed as f64),
-        counted(rows.iter().filter(|row| row.is_good()).count(), "run")
-    ));
     answers
+}
+
+/// What other programs did meanwhile.
+fn quiet(rows: &[Row]) -> Vec<String> {
+    let runs = rows.iter().filter(|row| row.is_good()).count();
+    let disturbed = rows.iter().filter(|row| row.is_good() && is_disturbed(&row.cpu)).count();
+    let told = format!(
+        "Other programs took more than {DISTURBING_PCT:.0} % of a core in {} of {}.",
+        whole(disturbed as f64),
+        counted(runs, "run")
+    );
+    let many =
+        "**This machine was not quiet**: take the figures for a trial, not for a measurement.".to_owned();
+    if 4 * disturbed > runs { vec![many, told] } else { vec![told] }
 }
 
 #[cfg(test)]
@@ -345,6 +356,15 @@ mod tests {
             "{text}"
         );
         assert!(text.contains("CPU time of the proxy a request: of 1 setting, `ring` was ahead"), "{text}");
+    }
+
+    #[test]
+    fn a_busy_machine_is_told_first() {
+        let mut rows = rounds(80.0);
+        assert!(!said(&rows).contains("not quiet"));
+        rows.iter_mut().for_each(|row| row.cpu.foreign_pct = 30.0);
+        let text = said(&rows);
+        assert!(text.starts_with("Was the machine quiet?\n**This machine was not quiet**"), "{text}");
     }
 
     #[test]

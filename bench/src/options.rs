@@ -42,10 +42,11 @@ pub(crate) struct Options {
     #[arg(long, value_delimiter = ',')]
     runtimes: Vec<String>,
     /// Numbers of backends: N configured and alive, and the most configured with N alive [default: 1,2,3,4,5; with
-    /// --quick 1,5].
+    /// --quick 5 and 1 of 5].
     #[arg(long, value_delimiter = ',', value_parser = clap::value_parser!(u16).range(1..=50))]
     backends: Vec<u16>,
-    /// Requests at a time [default: 2,5,10; with --quick 2,10].
+    /// Requests at a time [default: 2,5,10; with --quick 2,10, or 10 alone where there is
+    /// much to compare].
     #[arg(long, value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=1000))]
     concurrency: Vec<u32>,
     /// Measures nginx, HAProxy and Envoy too, as far as they are installed.
@@ -159,26 +160,32 @@ impl Options {
 
     fn plan(&self, runtimes: &[String], peers: &[String], has_oha: bool) -> Plan {
         let backends: Vec<usize> = self.backends.iter().map(|count| usize::from(*count)).collect();
-        let backends =
-            if backends.is_empty() { self.usual(vec![1, 2, 3, 4, 5], vec![1, 5]) } else { backends };
-        let concurrency = self.concurrency.clone();
+        let sets = match backends.as_slice() {
+            [] => self.usual(sets(&[1, 2, 3, 4, 5]), vec![(5, 5), (5, 1)]),
+            backends => sets(backends),
+        };
         let runtimes = runtimes.iter().map(|name| Subject::runtime(name));
         let peers = peers.iter().map(|name| Subject::peer(name));
-        let open = OpenLoop { rate: self.rate, seconds: self.usual(5, 2), connections: 50 };
+        let subjects: Vec<Subject> = runtimes.chain(peers).collect();
+        let open = OpenLoop { rate: self.rate, seconds: self.usual(5, 1), connections: 50 };
         Plan {
             tools: self.tools.iter().map(|tool| Tool::from(*tool)).collect(),
-            subjects: runtimes.chain(peers).collect(),
-            sets: sets(&backends),
-            concurrency: if concurrency.is_empty() {
-                self.usual(vec![2, 5, 10], vec![2, 10])
-            } else {
-                concurrency
-            },
+            concurrency: self.concurrency(subjects.len()),
+            subjects,
+            sets,
             requests: self.requests.unwrap_or(self.usual(10_000, 2000)),
             wrk_seconds: self.wrk_seconds.unwrap_or(self.usual(2, 1)),
             rounds: self.rounds.unwrap_or(self.usual(5, 2)),
             open: (has_oha && !self.no_open_loop).then_some(open),
             has_direct: true,
+        }
+    }
+
+    fn concurrency(&self, subjects: usize) -> Vec<u32> {
+        match self.concurrency.as_slice() {
+            [] if self.quick && subjects > 3 => vec![10],
+            [] => self.usual(vec![2, 5, 10], vec![2, 10]),
+            asked => asked.to_vec(),
         }
     }
 
@@ -244,7 +251,7 @@ mod tests {
     #[test]
     fn quick_is_small_and_what_is_said_is_done() {
         let small = plan(&["--quick"]);
-        assert_eq!(small.sets, [(1, 1), (5, 5), (5, 1)]);
+        assert_eq!((small.sets, small.concurrency), (vec![(5, 5), (5, 1)], vec![2, 10]));
         let odd =
             plan(&["--quick", "--backends", "3", "--tools", "wrk,ab-k", "--rounds", "7", "--no-open-loop"]);
         assert_eq!((odd.sets, odd.rounds, odd.open), (vec![(3, 3)], 7, None));
