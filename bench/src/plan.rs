@@ -1,5 +1,7 @@
 //! What is run: tools, proxies, sets of backends and concurrencies, in rounds of a different order each.
 
+use std::cmp::Ordering;
+
 use serde::{Deserialize, Serialize};
 
 /// What sends the requests.
@@ -69,13 +71,33 @@ pub enum Kind {
     Peer,
 }
 
+/// How tables and legends are ordered; whoever is not here comes behind, by name.
+const ORDER: [&str; 8] =
+    ["ring", "monoio", "monoio-epoll", "tokio-uring", "threads", "nginx", "haproxy", "envoy"];
+
 /// What is measured: a runtime, a peer, or no proxy at all.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Subject {
     /// What it is.
     pub kind: Kind,
     /// `direct`, the runtime's name, or the peer's.
     pub name: String,
+}
+
+impl Ord for Subject {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let rank = |subject: &Self| {
+            let place = ORDER.iter().position(|name| *name == subject.name).unwrap_or(ORDER.len());
+            (subject.kind, place, subject.name.clone())
+        };
+        rank(self).cmp(&rank(other))
+    }
+}
+
+impl PartialOrd for Subject {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
 }
 
 impl Subject {
@@ -312,6 +334,21 @@ mod tests {
             cells
         };
         assert_eq!(sorted(first), sorted(second));
+    }
+
+    #[test]
+    fn subjects_have_an_order_of_their_own() {
+        let mut subjects = [
+            Subject::peer("envoy"),
+            Subject::runtime("threads"),
+            Subject::runtime("another"),
+            Subject::direct(),
+            Subject::peer("nginx"),
+            Subject::runtime("ring"),
+        ];
+        subjects.sort();
+        let names = subjects.each_ref().map(|subject| subject.name.as_str());
+        assert_eq!(names, ["direct", "ring", "threads", "another", "nginx", "envoy"]);
     }
 
     #[test]

@@ -174,7 +174,10 @@ const BAR: i32 = 20;
 const BAR_GAP: i32 = 6;
 const LEFT: i32 = 110;
 const SHARE_WIDTH: i32 = 300;
-const TOP: i32 = 64;
+const SHARE_COLUMNS: usize = 4;
+/// The heights of the title and of a band's names.
+const TITLE: i32 = 34;
+const TOP: i32 = 40;
 
 /// Bars of 100 %: what part each backend had, all tools and concurrencies together.
 fn shares(plan: &Plan, series: &Series<'_>) -> io::Result<Option<Figure>> {
@@ -184,27 +187,18 @@ fn shares(plan: &Plan, series: &Series<'_>) -> io::Result<Option<Figure>> {
         return Ok(None);
     }
     let title = "Share of each backend";
-    let columns = subjects.len() as i32;
-    let size = (
-        (LEFT + columns * (SHARE_WIDTH + 30)).max(700) as u32,
-        (TOP + plan.sets.len() as i32 * (BAR + BAR_GAP) + 20) as u32,
-    );
+    let bands = subjects.chunks(SHARE_COLUMNS);
+    let band = TOP + plan.sets.len() as i32 * (BAR + BAR_GAP);
+    let columns = subjects.len().min(SHARE_COLUMNS) as i32;
+    let size =
+        ((LEFT + columns * (SHARE_WIDTH + 30)).max(700) as u32, (TITLE + bands.len() as i32 * band) as u32);
     let mut svg = String::new();
     {
         let root = SVGBackend::with_string(&mut svg, size).into_drawing_area();
         root.fill(&WHITE).map_err(failed)?;
         label(&root, title, (12, 8), 19)?;
-        for (row, set) in plan.sets.iter().enumerate() {
-            let setting = Setting { tool: Tool::Ab, configured: set.0, alive: set.1, concurrency: 0 };
-            let y = TOP + row as i32 * (BAR + BAR_GAP);
-            label(&root, &setting.backends(), (12, y + 2), 14)?;
-            for (column, subject) in subjects.iter().enumerate() {
-                let at = (LEFT + column as i32 * (SHARE_WIDTH + 30), y);
-                bar(&root, &of_set(plan, series, subject, *set), colour(&subject.name), at)?;
-            }
-        }
-        for (column, subject) in subjects.iter().enumerate() {
-            label(&root, &subject.name, (LEFT + column as i32 * (SHARE_WIDTH + 30), TOP - 22), 15)?;
+        for (index, subjects) in bands.enumerate() {
+            share_band(&root, (plan, series), subjects, TITLE + index as i32 * band)?;
         }
         root.present().map_err(failed)?;
     }
@@ -213,6 +207,29 @@ fn shares(plan: &Plan, series: &Series<'_>) -> io::Result<Option<Figure>> {
                    together, by the backends' own count. Equal widths are what round robin promises."
             .to_owned();
     Ok(Some(Figure { file: "shares.svg".to_owned(), caption, svg: accessible(&svg, title) }))
+}
+
+/// Some subjects side by side: their names, and a bar for each set.
+fn share_band(
+    root: &Root<'_>,
+    (plan, series): (&Plan, &Series<'_>),
+    subjects: &[Subject],
+    top: i32,
+) -> io::Result<()> {
+    let left = |column: usize| LEFT + column as i32 * (SHARE_WIDTH + 30);
+    for (column, subject) in subjects.iter().enumerate() {
+        label(root, &subject.name, (left(column), top + 8), 15)?;
+    }
+    for (row, set) in plan.sets.iter().enumerate() {
+        let setting = Setting { tool: Tool::Ab, configured: set.0, alive: set.1, concurrency: 0 };
+        let y = top + TOP - BAR_GAP + row as i32 * (BAR + BAR_GAP);
+        label(root, &setting.backends(), (12, y + 2), 14)?;
+        for (column, subject) in subjects.iter().enumerate() {
+            let shares = of_set(plan, series, subject, *set);
+            bar(root, &shares, colour(&subject.name), (left(column), y))?;
+        }
+    }
+    Ok(())
 }
 
 fn of_set(plan: &Plan, series: &Series<'_>, subject: &Subject, set: (usize, usize)) -> Vec<f64> {
