@@ -56,7 +56,8 @@ fn lean(words: &[&str]) -> io::Result<(Vec<SocketAddr>, Vec<Duration>)> {
         [ports @ .., "--delays", delays] => (ports, delays.split(',').collect()),
         ports => (ports, Vec::new()),
     };
-    let unknown = |word: &str| io::Error::other(format!("{word:?} is not a number; --help says what there is"));
+    let unknown =
+        |word: &str| io::Error::other(format!("{word:?} is not a number; --help says what there is"));
     let port = |word: &&str| word.parse().map_err(|_| unknown(word));
     let ports = ports.iter().map(port).collect::<io::Result<Vec<u16>>>()?;
     if ports.is_empty() {
