@@ -78,14 +78,17 @@ impl Reading {
     }
 }
 
+/// The values of `.hgrm` files are milliseconds, which is what the HdrHistogram plotter takes them for.
+const HGRM_UNIT_US: f64 = 1000.0;
+
 /// Reads a `.hgrm` file back into a histogram of microseconds, as exactly as the file is.
 ///
-/// The columns are value, percentile, and the count of all values up to it; `unit_us` is what a value of 1 stands for.
+/// The columns are the value in milliseconds, its percentile, and the count of all values up to it.
 ///
 /// # Errors
 ///
 /// A line that is no row of the table, or a count that falls.
-pub fn parse_hgrm(text: &str, unit_us: f64) -> io::Result<Histogram<u64>> {
+pub fn parse_hgrm(text: &str) -> io::Result<Histogram<u64>> {
     let mut histogram = Histogram::new(3).map_err(io::Error::other)?;
     let mut counted = 0;
     for line in text.lines().map(str::trim).filter(|line| line.starts_with(|c: char| c.is_ascii_digit())) {
@@ -95,7 +98,7 @@ pub fn parse_hgrm(text: &str, unit_us: f64) -> io::Result<Histogram<u64>> {
         let count: u64 = count.parse().map_err(io::Error::other)?;
         let new =
             count.checked_sub(counted).ok_or_else(|| io::Error::other("counts fall in the .hgrm file"))?;
-        histogram.record_n((value * unit_us).round() as u64, new).map_err(io::Error::other)?;
+        histogram.record_n((value * HGRM_UNIT_US).round() as u64, new).map_err(io::Error::other)?;
         counted = count;
     }
     Ok(histogram)
@@ -146,7 +149,7 @@ mod tests {
 
     #[test]
     fn a_histogram_survives_its_file() {
-        let histogram = parse_hgrm(HGRM, 1.0).unwrap();
+        let histogram = parse_hgrm(HGRM).unwrap();
         assert_eq!(histogram.len(), 10_000);
         assert_eq!(histogram.max(), 2051);
         let curve = curve(&histogram);

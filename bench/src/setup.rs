@@ -66,6 +66,20 @@ pub struct Programs {
     pub envoy: Option<String>,
 }
 
+impl Programs {
+    /// The names alone: where they lie on a machine says nothing about a finished run.
+    #[must_use]
+    pub fn named(&self) -> Self {
+        let name = |path: &String| path.rsplit('/').next().unwrap_or_default().to_owned();
+        Self {
+            ringway: name(&self.ringway),
+            backends: name(&self.backends),
+            oha: self.oha.as_ref().map(name),
+            envoy: self.envoy.as_ref().map(name),
+        }
+    }
+}
+
 impl Setup {
     /// Whether a run under `other` may go on with this one: the same machine and the same sources.
     #[must_use]

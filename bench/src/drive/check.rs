@@ -32,7 +32,8 @@ pub fn run(folder: &Folder, setup: &Setup, has_admin: bool, stop: &Interrupt) ->
     if !has_admin {
         return Err(io::Error::other("this proxy has no admin API to tell percentiles"));
     }
-    folder.save_setup(setup)?;
+    let kept = Setup { programs: setup.programs.named(), is_complete: true, ..setup.clone() };
+    folder.save_setup(&kept)?;
     let work = tempfile::tempdir()?;
     let ports = Ports { first: setup.first_port };
     let launch = Launch {

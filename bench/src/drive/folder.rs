@@ -182,7 +182,7 @@ impl Folder {
         let mut merged: Option<hdrhistogram::Histogram<u64>> = None;
         for key in keys {
             let Ok(text) = fs::read_to_string(self.path.join(hgrm_file(&key))) else { continue };
-            let histogram = crate::latency::parse_hgrm(&text, 1.0)?;
+            let histogram = crate::latency::parse_hgrm(&text)?;
             match &mut merged {
                 None => merged = Some(histogram),
                 Some(all) => all.add(&histogram).map_err(io::Error::other)?,

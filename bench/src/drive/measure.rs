@@ -136,6 +136,9 @@ pub fn now() -> String {
     jiff::Zoned::now().strftime("%Y-%m-%dT%H:%M:%S%:z").to_string()
 }
 
+/// All backends of an upstream together.
+const LATENCY: &str = "/latency?by=upstream";
+
 /// What the proxy's admin API says of the exchanges between two moments.
 #[derive(Debug)]
 pub struct Own {
@@ -153,7 +156,7 @@ impl Own {
         if !is_there {
             return Ok(Self { admin: None, since: None });
         }
-        let before = latency::parse(&http::get(port, "/latency")?, UPSTREAM)?;
+        let before = latency::parse(&http::get(port, LATENCY)?, UPSTREAM)?;
         Ok(Self { admin: Some(port), since: before.id })
     }
 
@@ -164,12 +167,10 @@ impl Own {
     /// The API does not answer, or in another format.
     pub fn end(self) -> io::Result<(Option<Reading>, Option<String>)> {
         let Some(port) = self.admin else { return Ok((None, None)) };
-        let since = self.since.map(|id| format!("since={id}")).unwrap_or_default();
-        let reading = latency::parse(&http::get(port, &format!("/latency?{since}"))?, UPSTREAM)?;
-        let target = format!("/latency.hgrm?upstream={UPSTREAM}&phase=total");
-        // A proxy that cannot say what came since says all: the warm-up is in it then.
-        let hgrm = http::get(port, &format!("{target}&{since}")).or_else(|_| http::get(port, &target));
-        Ok((Some(reading), hgrm.ok()))
+        let since = self.since.map(|id| format!("&since={id}")).unwrap_or_default();
+        let reading = latency::parse(&http::get(port, &format!("{LATENCY}{since}"))?, UPSTREAM)?;
+        let target = format!("/latency.hgrm?upstream={UPSTREAM}&phase=total{since}");
+        Ok((Some(reading), Some(http::get(port, &target)?)))
     }
 }
 
@@ -250,7 +251,8 @@ mod tests {
         let (reading, text) = Own::begin(true, port).unwrap().end().unwrap();
         assert_eq!(reading.unwrap().percentiles.p99_us, Some(612.0));
         assert_eq!(text.as_deref(), Some(hgrm));
-        let expected = ["/latency", "/latency?since=7", "/latency.hgrm?upstream=origin&phase=total&since=7"];
+        let expected =
+            [LATENCY, "/latency?by=upstream&since=7", "/latency.hgrm?upstream=origin&phase=total&since=7"];
         assert_eq!(server.join().unwrap(), expected);
     }
 

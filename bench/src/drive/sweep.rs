@@ -41,6 +41,9 @@ pub fn sweep(folder: &Folder, setup: &mut Setup, has_admin: bool, stop: &Interru
         run_missing(folder, &bench, &mut rows)?
     };
     setup.is_complete = is_complete(setup, &rows);
+    if setup.is_complete {
+        setup.programs = setup.programs.named();
+    }
     folder.save_setup(setup)?;
     let report = folder.save_report(setup, &rows)?;
     Ok(Ended { report, is_complete: setup.is_complete, runs })
