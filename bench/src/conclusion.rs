@@ -137,12 +137,15 @@ fn ahead_in_words(wins: &[(String, usize)], settings: usize, hidden: usize) -> S
         .filter(|(_, count)| *count > 0)
         .map(|(name, count)| format!("{name} was ahead of every other in {count}"))
         .collect();
-    let mut parts = vec![if ahead.is_empty() { "no runtime was ahead".to_owned() } else { list(&ahead) }];
+    let mut parts = Vec::new();
+    if !ahead.is_empty() {
+        parts.push(list(&ahead));
+    }
     if open > 0 {
         parts.push(format!("in {open} no runtime was ahead of all others by more than the noise"));
     }
     if hidden > 0 {
-        parts.push(format!("in {hidden} the client or the backend was the bottleneck, so nothing is ranked"));
+        parts.push(format!("in {hidden} the client or the backend was the bottleneck, so none is ranked"));
     }
     format!("of {}, {}.", counted(settings, "setting"), parts.join("; "))
 }
@@ -351,10 +354,7 @@ mod tests {
         let mut rows = rounds(80.0);
         rows.iter_mut().for_each(|row| row.bound = crate::bound::Bound::Client);
         let text = said(&rows);
-        assert!(
-            text.contains("requests a second: of 1 setting, no runtime was ahead; in 1 the client"),
-            "{text}"
-        );
+        assert!(text.contains("requests a second: of 1 setting, in 1 the client"), "{text}");
         assert!(text.contains("CPU time of the proxy a request: of 1 setting, `ring` was ahead"), "{text}");
     }
 
