@@ -197,11 +197,13 @@ fn tally_in_words(tally: &Tally, metric: Metric) -> String {
             parts.push(format!("{word} in {} of {}, by {by}", changes.len(), counted(all, "setting")));
         }
     }
-    if parts.is_empty() && tally.within_noise > 0 {
-        parts.push("no difference outside the noise".to_owned());
-    }
     if tally.within_noise > 0 {
-        parts.push(format!("{} within the noise", tally.within_noise));
+        let within = tally.within_noise;
+        parts.push(if parts.is_empty() {
+            format!("no difference outside the noise in {within} of {}", counted(all, "setting"))
+        } else {
+            format!("{within} within the noise")
+        });
     }
     if tally.hidden > 0 {
         parts.push(format!("{} not ranked, the client or the backend being the bottleneck", tally.hidden));
@@ -346,7 +348,10 @@ mod tests {
     fn inside_the_noise_nobody_is_named() {
         let text = said(&rounds(101.5));
         assert!(!text.contains("ahead of every other in"), "{text}");
-        assert!(text.contains("no difference outside the noise; 1 within the noise"), "{text}");
+        assert!(
+            text.contains("requests a second: no difference outside the noise in 1 of 1 setting."),
+            "{text}"
+        );
     }
 
     #[test]

@@ -19,7 +19,7 @@ fn main() -> ExitCode {
     let options = Options::parse();
     let ended = match (&options.report, &options.resume) {
         (Some(run), _) => write_again(run, &options.out),
-        (None, Some(run)) => resume(run, &options),
+        (None, Some(run)) => resume(run),
         (None, None) if options.check_percentiles => check_percentiles(&options),
         (None, None) => begin(&options),
     };
@@ -41,7 +41,7 @@ fn date(moment: &str) -> &str {
     moment.split('T').next().unwrap_or(moment)
 }
 
-fn resume(run: &Path, options: &Options) -> io::Result<ExitCode> {
+fn resume(run: &Path) -> io::Result<ExitCode> {
     let folder = Folder::open(run);
     let mut setup = folder.setup()?;
     if setup.is_complete {
@@ -52,7 +52,6 @@ fn resume(run: &Path, options: &Options) -> io::Result<ExitCode> {
         return Err(io::Error::other(format!("{} cannot be resumed: {why}", run.display())));
     }
     let has_admin = setup.configurations.get("ringway.toml").is_some_and(|text| text.contains("[admin]"));
-    eprintln!("sweep: going on with {} (named {}, not {})", run.display(), setup.name, options.name);
     go(&folder, &mut setup, has_admin)
 }
 

@@ -76,12 +76,12 @@ pub(crate) struct Options {
     /// The first of the ports used on loopback.
     #[arg(long, default_value_t = 18500, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1024..=65000))]
     first_port: u16,
-    /// The proxy.
-    #[arg(long, value_name = "PATH", default_value = "target/release/ringway")]
-    ringway: String,
-    /// The sample backends.
-    #[arg(long, value_name = "PATH", default_value = "target/release/ringway-backends")]
-    backends_program: String,
+    /// The proxy [default: the one that was built with this program].
+    #[arg(long, value_name = "PATH")]
+    ringway: Option<String>,
+    /// The sample backends [default: those that were built with this program].
+    #[arg(long, value_name = "PATH")]
+    backends_program: Option<String>,
     /// oha, if it is not in the PATH (`cargo install oha`).
     #[arg(long, value_name = "PATH")]
     oha: Option<String>,
@@ -123,8 +123,12 @@ impl Options {
         let (peers, envoy) =
             if self.peers { proxies::peers(self.envoy.as_deref()) } else { (Vec::new(), None) };
         let oha = self.oha.clone().or_else(|| proxies::find("oha").map(|path| path.display().to_string()));
-        let programs =
-            Programs { ringway: self.ringway.clone(), backends: self.backends_program.clone(), oha, envoy };
+        let programs = Programs {
+            ringway: beside(self.ringway.as_ref(), "ringway")?,
+            backends: beside(self.backends_program.as_ref(), "ringway-backends")?,
+            oha,
+            envoy,
+        };
         let placement = placement(&cores(), self.proxy_cores, self.placement == PlacementName::Shared);
         let work = tempfile::tempdir()?;
         let ports = Ports { first: self.first_port };
@@ -216,6 +220,18 @@ impl Options {
         }
         notes
     }
+}
+
+/// The program that was named, or the one that lies beside this one.
+fn beside(named: Option<&String>, name: &str) -> io::Result<String> {
+    let path = match named {
+        Some(path) => path.into(),
+        None => std::env::current_exe()?.with_file_name(name),
+    };
+    if !path.is_file() {
+        return Err(io::Error::other(format!("{} is not there: scripts/sweep builds it", path.display())));
+    }
+    Ok(path.display().to_string())
 }
 
 /// A configuration as it can be kept: the folder of one run means nothing later.

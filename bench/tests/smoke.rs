@@ -15,8 +15,8 @@ use ringway_bench::drive::folder::Folder;
 /// The sweeps of the tests use the same ports.
 static PORTS: Mutex<()> = Mutex::new(());
 
-/// Where the programs are; they are built where they are not yet.
-fn programs() -> PathBuf {
+/// Builds the proxy and the backends beside the sweep, where they are not there yet.
+fn build() {
     static BUILT: Once = Once::new();
     BUILT.call_once(|| {
         let mut build = Command::new(env!("CARGO"));
@@ -26,16 +26,13 @@ fn programs() -> PathBuf {
         }
         assert!(build.current_dir(env!("CARGO_MANIFEST_DIR")).status().unwrap().success());
     });
-    Path::new(env!("CARGO_BIN_EXE_ringway-bench")).parent().unwrap().to_owned()
 }
 
 fn command(arguments: &[&str], out: &Path) -> Command {
-    let programs = programs();
+    build();
     let mut command = Command::new(env!("CARGO_BIN_EXE_ringway-bench"));
     let out = out.to_str().unwrap();
     command.args(arguments).args(["--out", out, "--first-port", "18740"]);
-    command.arg("--ringway").arg(programs.join("ringway"));
-    command.arg("--backends-program").arg(programs.join("ringway-backends"));
     command
 }
 

@@ -58,7 +58,8 @@ pub(super) fn render(content: &Content) -> String {
 /// Backticks become code, `**` bold, `*` emphasis; everything else is text.
 fn inline(text: &str) -> String {
     let mut out = String::new();
-    for (index, part) in escape(text).split('`').enumerate() {
+    // A figure and its unit stay on one line.
+    for (index, part) in escape(text).replace(" %", "\u{a0}%").split('`').enumerate() {
         if index % 2 == 1 {
             out += &format!("<code>{part}</code>");
         } else {
@@ -85,6 +86,7 @@ mod tests {
 
     #[test]
     fn words_are_marked_and_the_rest_is_escaped() {
+        assert_eq!(inline("5 %"), "5\u{a0}%");
         assert_eq!(inline("a < `b<c` *d* **e**"), "a &lt; <code>b&lt;c</code> <em>d</em> <strong>e</strong>");
     }
 }
