@@ -7,6 +7,7 @@
 
 mod cluster;
 mod embedded;
+mod lean;
 mod listing;
 mod pattern;
 mod sites;
@@ -22,6 +23,7 @@ use axum::serve::ListenerExt as _;
 use tokio::sync::oneshot;
 
 pub use embedded::{DEFAULT_FILES, IMAGES, PDF, Sample};
+pub use lean::{ANSWERED, serve_lean};
 pub use pattern::pattern_byte;
 
 /// Where the backends listen. [`Addresses::default`] is the demo's; port 0 lets the system choose.

@@ -4,9 +4,9 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use ringway_backends::{Addresses, IMAGES, PDF, pattern_byte, start};
+use ringway_backends::{ANSWERED, Addresses, IMAGES, PDF, pattern_byte, serve_lean, start};
 
 /// Sends a request with `Connection: close` and these further fields: the answer's head (lower case) and body.
 fn ask(address: SocketAddr, request: &str, fields: &str, body: &[u8]) -> (String, Vec<u8>) {
@@ -157,4 +157,43 @@ fn the_program_names_an_address_that_is_none() {
     let output = command.args(["--address", "everywhere"]).output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(!output.status.success() && said.contains("everywhere"), "{said}");
+}
+
+#[test]
+fn the_lean_servers_count_and_wait_in_turn() {
+    let free = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (first, second) = (free(), free());
+    std::thread::spawn(move || serve_lean(&[first, second], [0, 60].map(Duration::from_millis).into()));
+    let end = Instant::now() + Duration::from_secs(10);
+    while TcpStream::connect(second).is_err() && Instant::now() < end {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let begin = Instant::now();
+    let bodies = [first, second, first].map(|address| ask(address, "GET /", "", b"").1);
+    assert!(begin.elapsed() >= Duration::from_millis(60), "the second answer waits");
+    assert_eq!(bodies[0], format!("Hello from the backend on port {:05}.\n", first.port()).as_bytes());
+    assert_eq!(bodies[0].len(), bodies[1].len());
+    let (head, counts) = ask(second, &format!("GET {ANSWERED}"), "", b"");
+    assert!(head.starts_with("http/1.1 200"), "{head}");
+    assert_eq!(counts, b"[2, 1]\n");
+}
+
+#[test]
+fn the_lean_servers_keep_connections_and_take_pipelined_requests() {
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    std::thread::spawn(move || serve_lean(&[address], Vec::new()));
+    let end = Instant::now() + Duration::from_secs(10);
+    let mut stream = loop {
+        match TcpStream::connect(address) {
+            Ok(stream) => break stream,
+            Err(error) => assert!(Instant::now() < end, "{error}"),
+        }
+    };
+    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\nGET /b HTTP/1.1\r\nHo").unwrap();
+    stream.write_all(b"st: a\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answers = String::new();
+    stream.read_to_string(&mut answers).unwrap();
+    assert_eq!(answers.matches("HTTP/1.1 200 OK").count(), 2, "{answers}");
+    assert_eq!(answers.matches("Connection: close").count(), 1, "{answers}");
 }

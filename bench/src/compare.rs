@@ -1,0 +1,280 @@
+//! The noise floor from A/A pairs, and comparisons that rank nothing inside it.
+
+use std::collections::BTreeMap;
+
+use crate::plan::{Setting, Subject, Tool};
+use crate::row::Row;
+use crate::stats::{Spread, apart};
+use crate::summary::{Metric, Series};
+
+/// No floor is lower, however alike the pairs happened to be.
+pub const LOWEST_FLOOR: f64 = 0.02;
+/// The same where there are fewer rounds than [`FEW_ROUNDS`]: too few pairs to know. There the largest difference at
+/// any concurrency counts for all of them.
+pub const LOWEST_FLOOR_OF_FEW: f64 = 0.05;
+/// From so many rounds on, a floor is as low as the pairs say.
+pub const FEW_ROUNDS: usize = 3;
+
+/// What two runs of the very same cell in one round differ by, for each tool, concurrency and metric.
+#[derive(Debug)]
+pub struct Noise(BTreeMap<(Tool, u32, Metric), Floor>);
+
+/// From the pairs of one tool, concurrency and metric.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Floor {
+    /// The largest difference within a pair, as a fraction.
+    pub measured: f64,
+    /// What a difference has to exceed to be ranked.
+    pub floor: f64,
+    /// How many pairs there were.
+    pub pairs: usize,
+}
+
+impl Noise {
+    /// Measures it.
+    #[must_use]
+    pub fn new(series: &Series<'_>) -> Self {
+        let mut distances: BTreeMap<(Tool, u32, Metric), Vec<f64>> = BTreeMap::new();
+        for twin in series.cells().filter(|cell| cell.is_twin) {
+            let Setting { tool, concurrency, .. } = twin.setting;
+            let first = series.rows(&twin.subject, twin.setting, false);
+            let again = series.rows(&twin.subject, twin.setting, true);
+            for metric in Metric::ALL {
+                let pairs = pairs(first, again, metric);
+                let found = pairs.iter().filter_map(|(a, b)| apart(*a, *b));
+                distances.entry((tool, concurrency, metric)).or_default().extend(found);
+            }
+        }
+        let floor = |(kind, own): (&(Tool, u32, Metric), &Vec<f64>)| {
+            let alike =
+                distances.iter().filter(|((tool, _, metric), _)| (*tool, *metric) == (kind.0, kind.2));
+            let of_all = alike.flat_map(|(_, distances)| distances).copied().reduce(f64::max);
+            Some((*kind, Floor::of(own, of_all?)?))
+        };
+        Self(distances.iter().filter_map(floor).collect())
+    }
+
+    /// The floor of this kind of run; without a pair nothing is known and nothing can be ranked.
+    #[must_use]
+    pub fn floor(&self, setting: Setting, metric: Metric) -> Option<Floor> {
+        self.0.get(&(setting.tool, setting.concurrency, metric)).copied()
+    }
+
+    /// All of them, by tool, concurrency and metric.
+    pub fn floors(&self) -> impl Iterator<Item = (&(Tool, u32, Metric), &Floor)> {
+        self.0.iter()
+    }
+}
+
+impl Floor {
+    /// From the distances within the pairs; `of_all` is the largest one of the tool, whatever the concurrency: few
+    /// pairs may happen to be alike.
+    fn of(distances: &[f64], of_all: f64) -> Option<Self> {
+        let measured = distances.iter().copied().reduce(f64::max)?;
+        let pairs = distances.len();
+        let floor =
+            if pairs < FEW_ROUNDS { of_all.max(LOWEST_FLOOR_OF_FEW) } else { measured.max(LOWEST_FLOOR) };
+        Some(Self { measured, floor, pairs })
+    }
+}
+
+/// The figures of two cells, round by round.
+fn pairs(first: &[&Row], second: &[&Row], metric: Metric) -> Vec<(f64, f64)> {
+    let partner = |row: &&Row| second.iter().find(|other| other.round == row.round);
+    let both = |row: &&Row| Some((metric.of(row)?, metric.of(partner(row)?)?));
+    first.iter().filter_map(both).collect()
+}
+
+/// What may be said of a subject against another in one setting.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Verdict {
+    /// Better, by this fraction of the other's figure.
+    Better(f64),
+    /// Worse, by this fraction of the other's figure.
+    Worse(f64),
+    /// The difference is inside the noise floor, or its direction changed between rounds.
+    WithinNoise,
+    /// Client or backend was the bottleneck in half of the runs or more: it is not the proxies that were compared.
+    Hidden,
+    /// One of them has no figure, or there is no A/A pair to judge by.
+    Unknown,
+}
+
+/// Compares `subject` with `base` in one setting.
+#[must_use]
+pub fn verdict(
+    series: &Series<'_>,
+    noise: &Noise,
+    (subject, base): (&Subject, &Subject),
+    setting: Setting,
+    metric: Metric,
+) -> Verdict {
+    let (ours, theirs) = (series.rows(subject, setting, false), series.rows(base, setting, false));
+    let pairs = pairs(ours, theirs, metric);
+    let median = |figures: Vec<f64>| Spread::of(figures).map(|spread| spread.median);
+    let medians = median(pairs.iter().map(|pair| pair.0).collect())
+        .zip(median(pairs.iter().map(|pair| pair.1).collect()));
+    let (Some((ours_median, theirs_median)), Some(floor)) = (medians, noise.floor(setting, metric)) else {
+        return Verdict::Unknown;
+    };
+    if is_hidden(ours, theirs, metric) {
+        return Verdict::Hidden;
+    }
+    let distance = apart(ours_median, theirs_median).unwrap_or(0.0);
+    let is_more = ours_median > theirs_median;
+    let is_steady = pairs.iter().all(|(ours, theirs)| (ours > theirs) == is_more && ours != theirs);
+    if distance <= floor.floor || !is_steady {
+        return Verdict::WithinNoise;
+    }
+    let change = (ours_median / theirs_median - 1.0).abs();
+    if is_more == metric.is_more_better() { Verdict::Better(change) } else { Verdict::Worse(change) }
+}
+
+/// CPU time a request is the proxy's own, whoever is the bottleneck; the other figures are not.
+fn is_hidden(ours: &[&Row], theirs: &[&Row], metric: Metric) -> bool {
+    let hidden = ours.iter().chain(theirs).filter(|row| row.bound.hides_the_proxy()).count();
+    metric != Metric::CpuPerRequest && 2 * hidden >= ours.len() + theirs.len()
+}
+
+/// Verdicts over many settings.
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct Tally {
+    /// By how much, where it was better.
+    pub better: Vec<f64>,
+    /// By how much, where it was worse.
+    pub worse: Vec<f64>,
+    /// How often there was no difference outside the noise.
+    pub within_noise: usize,
+    /// How often something else was measured.
+    pub hidden: usize,
+}
+
+impl Tally {
+    /// Counts verdicts; those that are unknown do not count.
+    #[must_use]
+    pub fn of(verdicts: impl IntoIterator<Item = Verdict>) -> Self {
+        let mut tally = Self::default();
+        for verdict in verdicts {
+            match verdict {
+                Verdict::Better(change) => tally.better.push(change),
+                Verdict::Worse(change) => tally.worse.push(change),
+                Verdict::WithinNoise => tally.within_noise += 1,
+                Verdict::Hidden => tally.hidden += 1,
+                Verdict::Unknown => {}
+            }
+        }
+        tally
+    }
+
+    /// How many settings were judged.
+    #[must_use]
+    pub fn settings(&self) -> usize {
+        self.better.len() + self.worse.len() + self.within_noise + self.hidden
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bound::Bound;
+    use crate::testing::{row, setting, twin};
+
+    /// The verdict on `threads` against `ring`, from requests a second in each round: ring, again, threads.
+    fn judge(rounds: &[(f64, f64, f64)]) -> Verdict {
+        judge_with(rounds, |_| {})
+    }
+
+    fn judge_with(rounds: &[(f64, f64, f64)], change: fn(&mut Row)) -> Verdict {
+        let mut rows = Vec::new();
+        for (index, (ring, again, threads)) in rounds.iter().enumerate() {
+            let round = index as u32 + 1;
+            rows.extend([
+                row(round, "ring", *ring),
+                twin(round, "ring", *again),
+                row(round, "threads", *threads),
+            ]);
+        }
+        rows.iter_mut().for_each(change);
+        let series = Series::new(&rows);
+        let subjects = (&Subject::runtime("threads"), &Subject::runtime("ring"));
+        verdict(&series, &Noise::new(&series), subjects, setting(), Metric::RequestsPerSecond)
+    }
+
+    #[test]
+    fn a_difference_beyond_the_floor_in_every_round_is_ranked() {
+        let rounds = [(100.0, 101.0, 120.0), (102.0, 100.0, 118.0), (101.0, 103.0, 121.0)];
+        let Verdict::Better(change) = judge(&rounds) else { panic!("{:?}", judge(&rounds)) };
+        assert!((change - 0.188).abs() < 0.001, "{change}");
+        assert!(matches!(judge(&rounds.map(|(a, b, c)| (a, b, 1e4 / c))), Verdict::Worse(_)));
+    }
+
+    #[test]
+    fn a_difference_inside_the_noise_is_never_ranked() {
+        // The same cell differs by 12 % from itself, so 8 % says nothing, though it is the same in every round.
+        assert_eq!(
+            judge(&[(100.0, 112.0, 108.0), (100.0, 101.0, 108.0), (100.0, 99.0, 108.0)]),
+            Verdict::WithinNoise
+        );
+        // The pair happens to agree: still nothing below the lowest floor.
+        assert_eq!(judge(&[(100.0, 100.0, 101.5); 3]), Verdict::WithinNoise);
+        // Two rounds are too few for 4 %.
+        assert_eq!(judge(&[(100.0, 100.0, 104.0); 2]), Verdict::WithinNoise);
+        assert!(matches!(judge(&[(100.0, 100.0, 104.0); 3]), Verdict::Better(_)));
+    }
+
+    #[test]
+    fn few_pairs_that_happen_to_be_alike_do_not_make_a_low_floor() {
+        let at = |concurrency, mut row: Row| {
+            row.cell.setting.concurrency = concurrency;
+            row
+        };
+        let rows = |rounds| {
+            let of_round = |round| {
+                let pair = |concurrency, again| {
+                    [at(concurrency, row(round, "ring", 100.0)), at(concurrency, twin(round, "ring", again))]
+                };
+                [pair(2, 150.0), pair(10, 101.0)].concat()
+            };
+            (1..=rounds).flat_map(of_round).collect::<Vec<Row>>()
+        };
+        let floor = |rows: &[Row]| {
+            let noise = Noise::new(&Series::new(rows));
+            noise.floor(setting(), Metric::RequestsPerSecond).unwrap().floor
+        };
+        assert_eq!(floor(&rows(2)), 0.5);
+        assert_eq!(floor(&rows(3)), LOWEST_FLOOR);
+    }
+
+    #[test]
+    fn a_difference_that_changes_direction_is_not_ranked() {
+        let rounds = [(100.0, 100.0, 130.0), (100.0, 100.0, 95.0), (100.0, 100.0, 130.0)];
+        assert_eq!(judge(&rounds), Verdict::WithinNoise);
+    }
+
+    #[test]
+    fn without_a_pair_nothing_is_ranked() {
+        let rows = [row(1, "ring", 100.0), row(1, "threads", 200.0)];
+        let series = Series::new(&rows);
+        let noise = Noise::new(&series);
+        let subjects = (&Subject::runtime("threads"), &Subject::runtime("ring"));
+        let found = verdict(&series, &noise, subjects, setting(), Metric::RequestsPerSecond);
+        assert_eq!(found, Verdict::Unknown);
+    }
+
+    #[test]
+    fn a_bottleneck_elsewhere_hides_the_proxies() {
+        assert_eq!(judge_with(&[(100.0, 100.0, 150.0); 3], |row| row.bound = Bound::Client), Verdict::Hidden);
+    }
+
+    #[test]
+    fn verdicts_are_counted() {
+        let tally = Tally::of([
+            Verdict::Better(0.1),
+            Verdict::WithinNoise,
+            Verdict::Hidden,
+            Verdict::Unknown,
+            Verdict::Worse(0.2),
+        ]);
+        assert_eq!((tally.better.len(), tally.worse.len(), tally.settings()), (1, 1, 4));
+    }
+}

@@ -1,0 +1,156 @@
+//! The machine as the set-up of a run describes it, its cores, and the versions of what takes part.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::process::Command;
+use std::time::Duration;
+
+use super::proxies::find;
+use crate::bound::Placement;
+use crate::setup::{Machine, Programs};
+
+/// Clock ticks a second in /proc/stat: the kernel's USER_HZ, the same on every architecture that we build for.
+const TICKS_A_SECOND: u64 = 100;
+
+/// Looks at it.
+#[must_use]
+pub fn look() -> Machine {
+    let cpuinfo = read("/proc/cpuinfo");
+    Machine {
+        cpu: value(&cpuinfo, "model name").unwrap_or_else(|| std::env::consts::ARCH.to_owned()),
+        cores: cores().len(),
+        is_virtual: value(&cpuinfo, "flags")
+            .is_some_and(|flags| flags.split(' ').any(|flag| flag == "hypervisor")),
+        memory_mib: value(&read("/proc/meminfo"), "MemTotal")
+            .and_then(|total| total.split(' ').next()?.parse::<u64>().ok())
+            .map_or(0, |kib| kib >> 10),
+        kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
+        system: system(),
+        commit: commit(),
+    }
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(path).unwrap_or_default()
+}
+
+/// `name : value` of the first line that has it.
+fn value(text: &str, name: &str) -> Option<String> {
+    let line = text.lines().find(|line| line.starts_with(name))?;
+    Some(line.split_once(':')?.1.trim().to_owned())
+}
+
+fn system() -> String {
+    let release = read("/etc/os-release");
+    let line = release.lines().find_map(|line| line.strip_prefix("PRETTY_NAME="));
+    line.map_or_else(|| "Linux".to_owned(), |name| name.trim_matches('"').to_owned())
+}
+
+/// The commit that is checked out, with `+` behind it when sources differ from it.
+fn commit() -> String {
+    let git = |words: &[&str]| {
+        let output = Command::new("git").args(words).output().ok().filter(|output| output.status.success());
+        output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    };
+    let Some(commit) = git(&["rev-parse", "--short=12", "HEAD"]) else { return "unknown".to_owned() };
+    // Runs that are kept are files too, and change nothing.
+    let changed = git(&["status", "--porcelain", "--", ":/", ":(top,exclude)bench/runs"]).unwrap_or_default();
+    if changed.is_empty() { commit } else { format!("{commit}+") }
+}
+
+/// The cores that this process may use.
+#[must_use]
+pub fn cores() -> Vec<usize> {
+    let status = read("/proc/self/status");
+    value(&status, "Cpus_allowed_list").map_or_else(|| vec![0], |list| parse_cores(&list))
+}
+
+/// `0-2,5`.
+fn parse_cores(list: &str) -> Vec<usize> {
+    let range = |part: &str| {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        Some(first.trim().parse().ok()?..=last.trim().parse::<usize>().ok()?)
+    };
+    list.split(',').filter_map(range).flatten().collect()
+}
+
+/// Gives the proxy its own cores, the first ones, if there are enough and it is wanted.
+#[must_use]
+pub fn placement(cores: &[usize], proxy_cores: usize, is_shared: bool) -> Placement {
+    if is_shared || cores.len() < 2 {
+        return Placement { proxy: cores.to_vec(), others: cores.to_vec() };
+    }
+    let (proxy, others) = cores.split_at(proxy_cores.clamp(1, cores.len() - 1));
+    Placement { proxy: proxy.to_vec(), others: others.to_vec() }
+}
+
+/// CPU time that all cores were busy so far, or that the host took from them.
+///
+/// # Errors
+///
+/// /proc/stat is not as it is documented in proc(5).
+pub fn busy() -> io::Result<Duration> {
+    let stat = fs::read_to_string("/proc/stat")?;
+    let first = stat.lines().next().unwrap_or_default();
+    let fields: Vec<u64> = first.split_whitespace().skip(1).filter_map(|field| field.parse().ok()).collect();
+    let [user, nice, system, _idle, _iowait, irq, softirq, steal, ..] = fields[..] else {
+        return Err(io::Error::other("/proc/stat has no line for all cores"));
+    };
+    let ticks = user + nice + system + irq + softirq + steal;
+    Ok(Duration::from_millis(ticks * 1000 / TICKS_A_SECOND))
+}
+
+/// What everything that takes part says of its version.
+#[must_use]
+pub fn versions(programs: &Programs, peers: &[String]) -> BTreeMap<String, String> {
+    let mut commands: Vec<(&str, String, &str)> = vec![
+        ("ringway", programs.ringway.clone(), "--version"),
+        ("rustc", "rustc".to_owned(), "--version"),
+        ("ab", "ab".to_owned(), "-V"),
+        ("wrk", "wrk".to_owned(), "-v"),
+    ];
+    commands.extend(programs.oha.clone().map(|oha| ("oha", oha, "--version")));
+    let located = |name: &str| find(name).map_or_else(|| name.to_owned(), |path| path.display().to_string());
+    for peer in peers {
+        commands.push(match peer.as_str() {
+            "nginx" => ("nginx", located("nginx"), "-v"),
+            "haproxy" => ("haproxy", located("haproxy"), "-v"),
+            _ => ("envoy", programs.envoy.clone().unwrap_or_default(), "--version"),
+        });
+    }
+    let version = |(name, program, option): (&str, String, &str)| {
+        Some((name.to_owned(), first_line(&Command::new(program).arg(option).output().ok()?)))
+    };
+    commands.into_iter().filter_map(version).collect()
+}
+
+/// Some print it on standard error.
+fn first_line(output: &std::process::Output) -> String {
+    let text = [&output.stdout[..], &output.stderr[..]].concat();
+    let text = String::from_utf8_lossy(&text).into_owned();
+    text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cores_are_read_and_shared_out() {
+        assert_eq!(parse_cores("0-2,5"), [0, 1, 2, 5]);
+        let split = placement(&[0, 1, 2, 5], 1, false);
+        assert_eq!((split.proxy, split.others), (vec![0], vec![1, 2, 5]));
+        assert_eq!(placement(&[0, 1], 5, false).others, [1]);
+        assert!(placement(&[0, 1], 1, true).is_shared());
+        assert!(placement(&[3], 1, false).is_shared());
+    }
+
+    #[test]
+    fn this_machine_can_be_described() {
+        let machine = look();
+        assert!(machine.cores >= 1 && machine.memory_mib > 0 && !machine.kernel.is_empty(), "{machine:?}");
+        let before = busy().unwrap();
+        assert!(busy().unwrap() >= before);
+    }
+}

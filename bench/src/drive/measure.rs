@@ -1,0 +1,263 @@
+//! One run of one cell: start everything, warm up, measure, stop everything.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use super::backends::Backends;
+use super::http;
+use super::interrupt::Interrupt;
+use super::machine::busy;
+use super::process::{Program, Ran, own_cpu, run_client};
+use super::proxies::{Launch, UPSTREAM};
+use crate::bound::bound;
+use crate::clients::{ab, oha, wrk};
+use crate::latency::{self, Reading};
+use crate::plan::{Cell, Kind, Plan, Tool};
+use crate::row::{Answers, Cpu, Percentiles, Row};
+
+/// Requests before the measurement, at least; each connection sends some.
+const WARM_UP: u32 = 200;
+/// Longer than any run takes.
+const PATIENCE: Duration = Duration::from_secs(180);
+
+/// What all runs have in common.
+#[derive(Debug)]
+pub struct Bench<'a> {
+    /// What is run.
+    pub plan: &'a Plan,
+    /// How proxies are started.
+    pub launch: Launch<'a>,
+    /// Whether somebody wants it to stop.
+    pub stop: &'a Interrupt,
+}
+
+/// A run's row, and the proxy's own histogram as it gave it.
+#[derive(Debug)]
+pub struct Measured {
+    /// Its figures.
+    pub row: Row,
+    /// In the `.hgrm` format, if the proxy has one.
+    pub hgrm: Option<String>,
+}
+
+impl Bench<'_> {
+    /// Runs a cell.
+    ///
+    /// # Errors
+    ///
+    /// Something did not start, failed, or was interrupted.
+    pub fn measure(&self, round: u32, cell: &Cell) -> io::Result<Measured> {
+        let started = now();
+        let setting = cell.setting;
+        let ports = self.launch.ports.backends(setting.alive);
+        let (others, work) = (&self.launch.placement.others, self.launch.work);
+        let backends = Backends::start(&self.launch.programs.backends, &ports, &[], others, work)?;
+        let proxy = self.launch.start(&cell.subject, setting.configured)?;
+        let port = if proxy.is_some() { self.launch.ports.proxy() } else { ports[0] };
+        let warmup_failed = self.warm_up(cell, port)?;
+
+        let own = Own::begin(
+            cell.subject.kind == Kind::Runtime && self.launch.has_admin,
+            self.launch.ports.admin(),
+        )?;
+        let answered = backends.answered()?;
+        let meter = Meter::start(proxy.as_ref(), &backends)?;
+        let (answers, ran) = self.client(cell, port)?;
+        let cpu = meter.stop(&ran, answers.completed)?;
+        let shares =
+            backends.answered()?.iter().zip(&answered).map(|(after, before)| after - before).collect();
+        let (reading, hgrm) = own.end()?;
+        let proxy_latency = reading.as_ref().map_or_else(Percentiles::default, |reading| reading.percentiles);
+        let row = Row {
+            round,
+            cell: cell.clone(),
+            started,
+            answers,
+            warmup_failed,
+            proxy_count: reading.map(|reading| reading.count),
+            proxy_latency,
+            bound: bound(&cpu, self.launch.placement),
+            cpu,
+            shares,
+            error: None,
+        };
+        Ok(Measured { row, hgrm })
+    }
+
+    /// Requests that went wrong while it warmed up: the first contact with dead backends is here.
+    fn warm_up(&self, cell: &Cell, port: u16) -> io::Result<u64> {
+        let concurrency = cell.setting.concurrency;
+        let keeps = cell.setting.tool != Tool::Ab;
+        let table = self.launch.work.join("warm-up.csv");
+        let requests = WARM_UP.max(4 * concurrency);
+        let words = ab::command(&url(port), requests, concurrency, keeps, &table);
+        let ran = run_client(&words, &self.launch.placement.others, PATIENCE, self.stop)?;
+        let answers = ab::parse(&ran.text, "")?;
+        Ok(answers.failed + answers.non_2xx)
+    }
+
+    fn client(&self, cell: &Cell, port: u16) -> io::Result<(Answers, Ran)> {
+        let (plan, concurrency, url) = (self.plan, cell.setting.concurrency, url(port));
+        let table = self.launch.work.join("percentiles.csv");
+        let words = match cell.setting.tool {
+            tool @ (Tool::Ab | Tool::AbKeepAlive) => {
+                ab::command(&url, plan.requests, concurrency, tool == Tool::AbKeepAlive, &table)
+            }
+            Tool::Wrk => wrk::command(&url, plan.wrk_seconds, concurrency),
+            tool @ (Tool::Oha | Tool::OhaUncorrected) => {
+                let program = self.launch.programs.oha.as_deref().unwrap_or("oha");
+                let open = plan.open.ok_or_else(|| io::Error::other("the plan has no open loop"))?;
+                oha::command(program, &url, open, tool == Tool::Oha)
+            }
+        };
+        let ran = run_client(&words, &self.launch.placement.others, PATIENCE, self.stop)?;
+        let answers = match cell.setting.tool {
+            Tool::Ab | Tool::AbKeepAlive => ab::parse(&ran.text, &read(&table)?)?,
+            Tool::Wrk => wrk::parse(&ran.text)?,
+            Tool::Oha | Tool::OhaUncorrected => oha::parse(&ran.text)?,
+        };
+        Ok((answers, ran))
+    }
+}
+
+fn read(path: &Path) -> io::Result<String> {
+    fs::read_to_string(path)
+}
+
+fn url(port: u16) -> String {
+    format!("http://127.0.0.1:{port}/")
+}
+
+/// Local time, to the second.
+#[must_use]
+pub fn now() -> String {
+    jiff::Zoned::now().strftime("%Y-%m-%dT%H:%M:%S%:z").to_string()
+}
+
+/// All backends of an upstream together.
+const LATENCY: &str = "/latency?by=upstream";
+
+/// What the proxy's admin API says of the exchanges between two moments.
+#[derive(Debug)]
+pub struct Own {
+    admin: Option<u16>,
+    since: Option<String>,
+}
+
+impl Own {
+    /// Notes where its histograms stand.
+    ///
+    /// # Errors
+    ///
+    /// The API does not answer, or in another format.
+    pub fn begin(is_there: bool, port: u16) -> io::Result<Self> {
+        if !is_there {
+            return Ok(Self { admin: None, since: None });
+        }
+        let before = latency::parse(&http::get(port, LATENCY)?, UPSTREAM)?;
+        Ok(Self { admin: Some(port), since: before.id })
+    }
+
+    /// What has come since.
+    ///
+    /// # Errors
+    ///
+    /// The API does not answer, or in another format.
+    pub fn end(self) -> io::Result<(Option<Reading>, Option<String>)> {
+        let Some(port) = self.admin else { return Ok((None, None)) };
+        let since = self.since.map(|id| format!("&since={id}")).unwrap_or_default();
+        let reading = latency::parse(&http::get(port, &format!("{LATENCY}{since}"))?, UPSTREAM)?;
+        let target = format!("/latency.hgrm?upstream={UPSTREAM}&phase=total{since}");
+        Ok((Some(reading), Some(http::get(port, &target)?)))
+    }
+}
+
+/// CPU time of everybody, from here on.
+struct Meter<'a> {
+    proxy: Option<&'a Program>,
+    backends: &'a Backends,
+    before: Times,
+}
+
+/// CPU time so far.
+struct Times {
+    proxy: Duration,
+    backends: Duration,
+    own: Duration,
+    busy: Duration,
+}
+
+impl Times {
+    fn read(proxy: Option<&Program>, backends: &Backends) -> io::Result<Self> {
+        let proxy = proxy.map(Program::cpu).unwrap_or_default();
+        Ok(Self { proxy, backends: backends.cpu(), own: own_cpu()?, busy: busy()? })
+    }
+}
+
+impl<'a> Meter<'a> {
+    fn start(proxy: Option<&'a Program>, backends: &'a Backends) -> io::Result<Self> {
+        Ok(Self { proxy, backends, before: Times::read(proxy, backends)? })
+    }
+
+    fn stop(self, client: &Ran, completed: u64) -> io::Result<Cpu> {
+        let after = Times::read(self.proxy, self.backends)?;
+        let before = self.before;
+        let proxy = after.proxy.saturating_sub(before.proxy);
+        let backends = after.backends.saturating_sub(before.backends);
+        let ours = proxy + backends + client.cpu + after.own.saturating_sub(before.own);
+        let foreign = after.busy.saturating_sub(before.busy).saturating_sub(ours);
+        let pct = |time: Duration| 100.0 * time.as_secs_f64() / client.elapsed.as_secs_f64().max(1e-9);
+        Ok(Cpu {
+            proxy_us_per_request: self.proxy.map(|_| proxy.as_secs_f64() * 1e6 / completed.max(1) as f64),
+            proxy_pct: self.proxy.map(|_| pct(proxy)),
+            client_pct: pct(client.cpu),
+            backend_pct: pct(backends),
+            foreign_pct: pct(foreign),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead as _, BufReader, Write as _};
+    use std::net::TcpListener;
+
+    use super::*;
+
+    /// Answers each connection's target with the recorded file, and returns the targets.
+    fn serve(listener: &TcpListener, answers: &[&str]) -> Vec<String> {
+        let answer = |text: &&str| {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut line = String::new();
+            let mut reader = BufReader::new(stream.try_clone().unwrap());
+            reader.read_line(&mut line).unwrap();
+            let mut rest = String::new();
+            while reader.read_line(&mut rest).unwrap() > 2 {}
+            write!(stream, "HTTP/1.0 200 OK\r\n\r\n{text}").unwrap();
+            line.split(' ').nth(1).unwrap_or_default().to_owned()
+        };
+        answers.iter().map(answer).collect()
+    }
+
+    #[test]
+    fn what_came_since_the_warm_up_is_asked_for() {
+        let json = include_str!("../../tests/recorded/latency.json");
+        let hgrm = include_str!("../../tests/recorded/total.hgrm");
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let server = std::thread::spawn(move || serve(&listener, &[json, json, hgrm]));
+        let (reading, text) = Own::begin(true, port).unwrap().end().unwrap();
+        assert_eq!(reading.unwrap().percentiles.p99_us, Some(612.0));
+        assert_eq!(text.as_deref(), Some(hgrm));
+        let expected =
+            [LATENCY, "/latency?by=upstream&since=7", "/latency.hgrm?upstream=origin&phase=total&since=7"];
+        assert_eq!(server.join().unwrap(), expected);
+    }
+
+    #[test]
+    fn a_proxy_without_an_admin_api_tells_nothing() {
+        assert_eq!(Own::begin(false, 1).unwrap().end().unwrap(), (None, None));
+    }
+}

@@ -1,0 +1,180 @@
+//! A program with all its child processes: started on certain cores, its CPU time read from its clocks, stopped.
+
+use std::fs::{self, File};
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::signal::{Signal, killpg};
+use nix::sys::time::TimeValLike as _;
+use nix::time::clock_getcpuclockid;
+use nix::unistd::Pid;
+
+use super::interrupt::{Interrupt, interrupted};
+
+const POLL: Duration = Duration::from_millis(10);
+/// How exactly the end of a client is seen, and so how exactly shares of CPU time are known.
+const CLIENT_POLL: Duration = Duration::from_millis(3);
+/// How long a program may take to listen, and to end when it is asked to.
+const START: Duration = Duration::from_secs(10);
+const STOP: Duration = Duration::from_secs(4);
+
+/// A running program, in a process group of its own: Ctrl-C on the terminal does not reach it. Dropping it ends it.
+#[derive(Debug)]
+pub struct Program {
+    child: Child,
+    log: PathBuf,
+}
+
+/// The command with its cores: `taskset` replaces itself by the program.
+fn on_cores(words: &[String], cores: &[usize]) -> Command {
+    let cores: Vec<String> = cores.iter().map(usize::to_string).collect();
+    let mut command = Command::new("taskset");
+    command.args(["-c", &cores.join(",")]).args(words).stdin(Stdio::null()).process_group(0);
+    command
+}
+
+impl Program {
+    /// Starts it; what it prints goes to the file `log`.
+    ///
+    /// # Errors
+    ///
+    /// A program that cannot be started, a log that cannot be written.
+    pub fn start(words: &[String], cores: &[usize], log: &Path) -> io::Result<Self> {
+        let out = File::create(log)?;
+        let mut command = on_cores(words, cores);
+        let child = command.stdout(out.try_clone()?).stderr(out).spawn()?;
+        Ok(Self { child, log: log.to_owned() })
+    }
+
+    /// Waits until it accepts connections on this port of loopback.
+    ///
+    /// # Errors
+    ///
+    /// It ended, or took too long: with the end of its log.
+    pub fn wait_for(&mut self, port: u16) -> io::Result<()> {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let end = Instant::now() + START;
+        while Instant::now() < end {
+            if TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_ok() {
+                return Ok(());
+            }
+            if self.child.try_wait()?.is_some() {
+                break;
+            }
+            sleep(POLL);
+        }
+        let log = fs::read_to_string(&self.log).unwrap_or_default();
+        let tail = log.trim().chars().rev().take(500).collect::<Vec<_>>();
+        let tail: String = tail.into_iter().rev().collect();
+        Err(io::Error::other(format!("nothing listens on port {port}: {tail}")))
+    }
+
+    /// CPU time so far, user and system, of all its processes and of all their threads, those that ended too.
+    #[must_use]
+    pub fn cpu(&self) -> Duration {
+        let clock = |pid: i32| {
+            let time = clock_getcpuclockid(Pid::from_raw(pid)).and_then(|clock| clock.now()).ok()?;
+            Some(Duration::from_nanos(u64::try_from(time.num_nanoseconds()).ok()?))
+        };
+        members(self.child.id()).into_iter().filter_map(clock).sum()
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let Ok(group) = i32::try_from(self.child.id()).map(Pid::from_raw) else { return };
+        for signal in [Signal::SIGTERM, Signal::SIGKILL] {
+            // It may be gone already.
+            let _ = killpg(group, signal);
+            let end = Instant::now() + STOP;
+            while Instant::now() < end {
+                let _ = self.child.try_wait();
+                if members(self.child.id()).is_empty() {
+                    return;
+                }
+                sleep(POLL);
+            }
+        }
+    }
+}
+
+/// The living processes of a group.
+fn members(group: u32) -> Vec<i32> {
+    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
+    let member = |entry: io::Result<fs::DirEntry>| {
+        let pid: i32 = entry.ok()?.file_name().to_str()?.parse().ok()?;
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+        (fields.get(2)?.parse() == Ok(group) && *fields.first()? != "Z").then_some(pid)
+    };
+    entries.filter_map(member).collect()
+}
+
+/// What a client printed, and the CPU time that it took.
+#[derive(Debug)]
+pub struct Ran {
+    /// Standard output.
+    pub text: String,
+    /// User and system.
+    pub cpu: Duration,
+    /// From start to end.
+    pub elapsed: Duration,
+}
+
+/// Runs a client to its end, or until it is interrupted.
+///
+/// # Errors
+///
+/// It cannot be started, failed, took longer than `limit`, or was interrupted.
+pub fn run_client(words: &[String], cores: &[usize], limit: Duration, stop: &Interrupt) -> io::Result<Ran> {
+    let (before, start) = (children_cpu()?, Instant::now());
+    let child = on_cores(words, cores).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    let output = wait(child, limit, stop)?;
+    let elapsed = start.elapsed();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        return Err(io::Error::other(format!("{}: {}: {}{text}", words[0], output.status, said.trim())));
+    }
+    Ok(Ran { text, cpu: children_cpu()?.saturating_sub(before), elapsed })
+}
+
+/// What the clients print fits into a pipe, so it can be read at the end.
+fn wait(mut child: Child, limit: Duration, stop: &Interrupt) -> io::Result<Output> {
+    let end = Instant::now() + limit;
+    while child.try_wait()?.is_none() {
+        let is_late = Instant::now() > end;
+        if is_late || stop.is_raised() {
+            child.kill()?;
+            child.wait()?;
+            let late = || io::Error::other(format!("the client did not end within {limit:?}"));
+            return Err(if is_late { late() } else { interrupted() });
+        }
+        sleep(CLIENT_POLL);
+    }
+    child.wait_with_output()
+}
+
+/// CPU time of all children that have ended and been waited for.
+fn children_cpu() -> io::Result<Duration> {
+    let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
+    let micros = usage.user_time().num_microseconds() + usage.system_time().num_microseconds();
+    Ok(Duration::from_micros(u64::try_from(micros).unwrap_or(0)))
+}
+
+/// This process's own CPU time.
+///
+/// # Errors
+///
+/// None that is known.
+pub fn own_cpu() -> io::Result<Duration> {
+    let usage = getrusage(UsageWho::RUSAGE_SELF)?;
+    let micros = usage.user_time().num_microseconds() + usage.system_time().num_microseconds();
+    Ok(Duration::from_micros(u64::try_from(micros).unwrap_or(0)))
+}

@@ -1,0 +1,21 @@
+//! The sweep: what it runs ([`plan`]), what it reads ([`clients`], [`latency`]), what follows from it ([`compare`],
+//! [`conclusion`]), how it is shown ([`report`]), and the processes that do it ([`drive`]).
+
+#![forbid(unsafe_code)]
+
+pub mod agreement;
+pub mod bound;
+pub mod clients;
+pub mod compare;
+pub mod conclusion;
+pub mod drive;
+pub mod latency;
+pub mod plan;
+pub mod report;
+pub mod row;
+pub mod setup;
+pub mod stats;
+pub mod summary;
+#[cfg(test)]
+mod testing;
+pub mod words;

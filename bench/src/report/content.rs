@@ -1,0 +1,249 @@
+//! What the report says, in order, whatever form it takes.
+
+use std::io;
+
+use super::OwnCurve;
+use super::figures::{self, Figure};
+use super::table::{self, Table};
+use crate::conclusion::{Finding, conclude};
+use crate::plan::{Kind, Tool};
+use crate::row::Row;
+use crate::setup::Setup;
+use crate::summary::{Line, Series};
+use crate::words::{NONE, counted, list, whole};
+
+const CONCLUSION: &str = "Conclusion";
+const SEEN_BY_CLIENTS: &str = "Percentiles seen by the clients";
+
+/// A part of the report.
+#[derive(Debug)]
+pub(super) enum Block {
+    Heading(String),
+    SmallHeading(String),
+    /// Words in backticks are code.
+    Text(String),
+    List(Vec<String>),
+    Table(Table),
+    /// An index into [`Content::figures`].
+    Figure(usize),
+    /// Shown on demand.
+    File {
+        name: String,
+        text: String,
+    },
+}
+
+/// The whole report.
+#[derive(Debug)]
+pub struct Content {
+    /// Its title.
+    pub title: String,
+    pub(super) blocks: Vec<Block>,
+    /// The plots.
+    pub figures: Vec<Figure>,
+}
+
+impl Content {
+    /// Puts it together.
+    ///
+    /// # Errors
+    ///
+    /// A plot that cannot be drawn.
+    pub fn new(setup: &Setup, rows: &[Row], own: &[OwnCurve]) -> io::Result<Self> {
+        let series = Series::new(rows);
+        let lines = series.lines();
+        let figures = figures::all(&setup.plan, &series, own)?;
+        let mut blocks = introduction(setup, rows);
+        blocks.extend(conclusion(rows));
+        blocks.extend(experiment(setup, &lines, rows));
+        blocks.push(Block::Heading("Plots".to_owned()));
+        blocks.extend((0..figures.len()).map(Block::Figure));
+        blocks.extend(open_loop(setup, &lines));
+        blocks.extend(seen_by_clients(&lines));
+        blocks.extend(reading());
+        blocks.extend(set_up(setup));
+        Ok(Self { title: format!("The sweep: {}", setup.name), blocks, figures })
+    }
+
+    /// The tables of the experiment, then the conclusion: what is read first stands last.
+    pub(super) fn terminal(&self) -> String {
+        let mut tables = String::new();
+        let mut conclusion = String::new();
+        let mut heading = "";
+        for block in &self.blocks {
+            match block {
+                Block::Heading(text) => heading = text,
+                Block::Table(table) if heading != SEEN_BY_CLIENTS => {
+                    tables += &format!("\n{}", table.terminal())
+                }
+                Block::SmallHeading(text) if heading == CONCLUSION => conclusion += &format!("\n{text}\n"),
+                Block::List(items) if heading == CONCLUSION => {
+                    items.iter().for_each(|item| conclusion += &format!("- {item}\n"));
+                }
+                _ => {}
+            }
+        }
+        tables + &conclusion
+    }
+}
+
+fn introduction(setup: &Setup, rows: &[Row]) -> Vec<Block> {
+    let plan = &setup.plan;
+    let machine = &setup.machine;
+    let names: Vec<String> = plan.subjects.iter().map(|subject| format!("`{}`", subject.name)).collect();
+    let cells = plan.cells().len() * plan.rounds as usize;
+    let done = rows.iter().filter(|row| row.is_good()).count();
+    let mut text = format!(
+        "Measured {} at commit `{}` on {} ({}{}), kernel {}, all on the loopback interface. Compared are {}; {} of {}, in \
+         {} with another order each. `ab` sends {} requests a run, `wrk` runs for {}.",
+        setup.started,
+        machine.commit,
+        machine.cpu,
+        counted(machine.cores, "core"),
+        if machine.is_virtual { " of a virtual machine" } else { "" },
+        machine.kernel,
+        list(&names),
+        counted(done, "run"),
+        whole(cells as f64),
+        counted(plan.rounds as usize, "round"),
+        whole(f64::from(plan.requests)),
+        counted(plan.wrk_seconds as usize, "second"),
+    );
+    text += &if setup.placement.is_shared() {
+        " Proxy, backends and client share all cores.".to_owned()
+    } else {
+        let cores = |cores: &[usize]| list(&cores.iter().map(usize::to_string).collect::<Vec<_>>());
+        format!(
+            " The proxy has core {} to itself, with a worker a core; client and backends have core {}.",
+            cores(&setup.placement.proxy),
+            cores(&setup.placement.others)
+        )
+    };
+    let mut blocks = vec![Block::Text(text)];
+    if done < cells {
+        let partial = "**This report is partial**: not every run of the plan is in it.";
+        blocks.push(Block::Text(partial.to_owned()));
+    }
+    if !setup.notes.is_empty() {
+        blocks.push(Block::List(setup.notes.clone()));
+    }
+    blocks
+}
+
+fn conclusion(rows: &[Row]) -> Vec<Block> {
+    let mut blocks = vec![Block::Heading(CONCLUSION.to_owned())];
+    let intro = "Written from the figures by the program that measured them. A difference is ranked only where it \
+                 exceeds what the same cell, run twice a round, differed by, and has the same direction in every \
+                 round. A *setting* is a number of backends, configured and alive, and a concurrency.";
+    blocks.push(Block::Text(intro.to_owned()));
+    for Finding { question, answers } in conclude(rows) {
+        blocks.extend([Block::SmallHeading(question), Block::List(answers)]);
+    }
+    blocks
+}
+
+fn experiment(setup: &Setup, lines: &[Line], rows: &[Row]) -> Vec<Block> {
+    let mut blocks = vec![Block::Heading("The experiment".to_owned())];
+    blocks.push(Block::Text(
+        "Counts are sums over the rounds, all other figures medians. *mean* is the mean time of a request as the \
+         client saw it. The percentiles come from the proxy itself. *CPU* is the proxy's time on the processor, \
+         user and system, a completed request. *Bottleneck* says who had no CPU time to spare, and in how many \
+         rounds: where that is not the proxy, requests a second measure something else. `*n` behind it: in n \
+         rounds other programs disturbed the run."
+            .to_owned(),
+    ));
+    let is_missing = !rows.iter().any(|row| row.proxy_latency.p50_us.is_some());
+    if is_missing {
+        let note = format!("This proxy told no percentiles of its own, so their columns show {NONE}.");
+        blocks.push(Block::Text(note));
+    }
+    for tool in &setup.plan.tools {
+        let of_tool: Vec<&Line> = lines.iter().filter(|line| line.cell.setting.tool == *tool).collect();
+        let table = table::experiment(format!("Experiment: {}", tool.title()), &of_tool);
+        if !table.is_empty() {
+            blocks.extend([Block::SmallHeading(format!("`{}`", tool.title())), Block::Table(table)]);
+        }
+    }
+    blocks
+}
+
+fn open_loop(setup: &Setup, lines: &[Line]) -> Vec<Block> {
+    let heading = Block::Heading("At a fixed rate, and coordinated omission".to_owned());
+    let open: Vec<&Line> = lines.iter().filter(|line| line.cell.setting.tool.is_open()).collect();
+    let Some(plan) = setup.plan.open.filter(|_| !open.is_empty()) else {
+        let without = "`ab` and `wrk` send a request only when an answer has come. While a proxy stalls they send \
+                       nothing, and so the requests that would have waited are missing from their percentiles: \
+                       coordinated omission. A run at a fixed rate would show them; `oha` was not there.";
+        return vec![heading, Block::Text(without.to_owned())];
+    };
+    let text = format!(
+        "`ab` and `wrk` send a request only when an answer has come. While a proxy stalls they send nothing, and so \
+         the requests that would have waited are missing from their percentiles: coordinated omission. Here `oha` \
+         sends {} requests a second whatever happens. Each subject was measured twice: with every time counted from \
+         the moment the request was *due*, which is what a user feels, and from the moment it was *sent*, which is \
+         what closed-loop tools report. The difference between the two lines is what omission hides.",
+        whole(f64::from(plan.rate))
+    );
+    let table = table::open_loop(format!("Open loop: {} requests a second", plan.rate), &open);
+    let mut blocks = vec![heading, Block::Text(text), Block::Table(table)];
+    let reached = |line: &&&Line| {
+        line.requests_per_second.is_some_and(|spread| spread.median < 0.95 * f64::from(plan.rate))
+    };
+    let late: Vec<String> =
+        open.iter().filter(reached).map(|line| format!("`{}`", line.cell.subject.name)).collect();
+    if !late.is_empty() {
+        blocks.push(Block::Text(format!("The rate was not reached with {}.", list(&late))));
+    }
+    blocks
+}
+
+fn seen_by_clients(lines: &[Line]) -> Vec<Block> {
+    let closed: Vec<&Line> = lines.iter().filter(|line| !line.cell.setting.tool.is_open()).collect();
+    let text = "The same cells from outside. These are the percentiles to compare proxies by, since only Ringway \
+                tells its own; `ab` and `wrk` tell no 99.9th.";
+    vec![
+        Block::Heading(SEEN_BY_CLIENTS.to_owned()),
+        Block::Text(text.to_owned()),
+        Block::Table(table::clients(SEEN_BY_CLIENTS.to_owned(), &closed)),
+    ]
+}
+
+fn reading() -> Vec<Block> {
+    let items = [
+        "CPU time a request is the figure that says most about a proxy: it is exact to the nanosecond, and it is the \
+         proxy's own whoever is the bottleneck. On loopback a sender's time includes the receiver's half of TCP, so a \
+         proxy is charged for what it sends and not for what it receives.",
+        "Requests a second speak of the proxy where it was the bottleneck. At 2 requests at a time nobody is: a request \
+         then costs mostly sleeping and waking.",
+        "`direct` is the client on a backend with nothing between: the ceiling of this machine, not a competitor.",
+        "`3 of 5 alive` means that five backends are configured and two of them refuse connections. A proxy that hands \
+         those failures on shows up to 40 % of other answers than 2xx there.",
+        "Every run has a proxy and backends of its own, freshly started and warmed up; what failed in the warm-up is \
+         counted.",
+    ];
+    let items = items.map(str::to_owned).into();
+    vec![Block::Heading("How to read this".to_owned()), Block::List(items)]
+}
+
+fn set_up(setup: &Setup) -> Vec<Block> {
+    let machine = &setup.machine;
+    let mut items = vec![
+        format!("Processor: {}, {}", machine.cpu, counted(machine.cores, "core")),
+        format!("Memory: {} MiB", whole(machine.memory_mib as f64)),
+        format!("System: {}, kernel {}", machine.system, machine.kernel),
+        format!("Commit: {}", machine.commit),
+    ];
+    items.extend(setup.versions.iter().map(|(name, version)| format!("{name}: {version}")));
+    let kinds = [(Kind::Runtime, "runtimes"), (Kind::Peer, "peers")];
+    for (kind, title) in kinds {
+        let names: Vec<String> =
+            setup.plan.subjects.iter().filter(|s| s.kind == kind).map(|s| s.name.clone()).collect();
+        items.extend((!names.is_empty()).then(|| format!("{title}: {}", list(&names))));
+    }
+    let tools: Vec<String> = setup.plan.tools.iter().map(|tool: &Tool| tool.title().to_owned()).collect();
+    items.push(format!("tools: {}", list(&tools)));
+    let mut blocks = vec![Block::Heading("Set-up".to_owned()), Block::List(items)];
+    let files = setup.configurations.iter();
+    blocks.extend(files.map(|(name, text)| Block::File { name: name.clone(), text: text.clone() }));
+    blocks
+}

@@ -1,0 +1,54 @@
+//! Medians with their ranges.
+
+use serde::Serialize;
+
+/// The middle of several figures, and how far they lie apart.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Spread {
+    /// The smallest.
+    pub low: f64,
+    /// The middle one; between two of them, their mean.
+    pub median: f64,
+    /// The largest.
+    pub high: f64,
+}
+
+impl Spread {
+    /// None of nothing.
+    #[must_use]
+    pub fn of(values: impl IntoIterator<Item = f64>) -> Option<Self> {
+        let mut values: Vec<f64> = values.into_iter().filter(|value| value.is_finite()).collect();
+        values.sort_by(f64::total_cmp);
+        let (low, high) = (*values.first()?, *values.last()?);
+        let middle = values.len() / 2;
+        let median =
+            if values.len() % 2 == 1 { values[middle] } else { (values[middle - 1] + values[middle]) / 2.0 };
+        Some(Self { low, median, high })
+    }
+}
+
+/// How far two figures lie apart, as a fraction of the smaller one: 0.1 for 100 and 110, either way round.
+#[must_use]
+pub fn apart(a: f64, b: f64) -> Option<f64> {
+    (a > 0.0 && b > 0.0).then(|| a.max(b) / a.min(b) - 1.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_middle_and_the_ends() {
+        assert_eq!(Spread::of([3.0, 1.0, 2.0]), Some(Spread { low: 1.0, median: 2.0, high: 3.0 }));
+        assert_eq!(Spread::of([4.0, 1.0]).unwrap().median, 2.5);
+        assert_eq!(Spread::of([]), None);
+        assert_eq!(Spread::of([f64::NAN, 1.0]).unwrap().median, 1.0);
+    }
+
+    #[test]
+    fn distance_has_no_direction() {
+        assert!((apart(100.0, 110.0).unwrap() - 0.1).abs() < 1e-12);
+        assert_eq!(apart(110.0, 100.0), apart(100.0, 110.0));
+        assert_eq!(apart(0.0, 1.0), None);
+    }
+}

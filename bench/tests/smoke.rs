@@ -1,0 +1,137 @@
+//! The sweep as it is run, with tiny counts: from the command line to the report, broken off and gone on with.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::{Mutex, Once};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use ringway_bench::drive::folder::Folder;
+
+/// The sweeps of the tests use the same ports.
+static PORTS: Mutex<()> = Mutex::new(());
+
+/// Builds the proxy and the backends beside the sweep, where they are not there yet.
+fn build() {
+    static BUILT: Once = Once::new();
+    BUILT.call_once(|| {
+        let mut build = Command::new(env!("CARGO"));
+        build.args(["build", "--quiet", "--workspace", "--bins"]);
+        if !cfg!(debug_assertions) {
+            build.arg("--release");
+        }
+        assert!(build.current_dir(env!("CARGO_MANIFEST_DIR")).status().unwrap().success());
+    });
+}
+
+fn command(arguments: &[&str], out: &Path) -> Command {
+    build();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ringway-bench"));
+    let out = out.to_str().unwrap();
+    command.args(arguments).args(["--out", out, "--first-port", "18740"]);
+    command
+}
+
+fn sweep(arguments: &[&str], out: &Path) -> Output {
+    command(arguments, out).output().unwrap()
+}
+
+/// The only folder below.
+fn only_run(out: &Path) -> PathBuf {
+    let folders: Vec<PathBuf> = fs::read_dir(out).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert_eq!(folders.len(), 1, "{folders:?}");
+    folders[0].clone()
+}
+
+#[rustfmt::skip]
+const TINY: &[&str] = &[
+    "--name", "tiny", "--requests", "100", "--wrk-seconds", "1", "--rounds", "2", "--runtimes", "threads",
+    "--backends", "1,3", "--concurrency", "4", "--tools", "ab-k", "--no-open-loop",
+];
+
+#[test]
+fn a_tiny_sweep_leaves_a_whole_folder() {
+    let _ports = PORTS.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let out = tempfile::tempdir().unwrap();
+    let output = sweep(TINY, out.path());
+    let (said, told) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{said}{told}");
+    let run = only_run(out.path());
+    assert!(run.to_str().unwrap().ends_with("-tiny"));
+    for file in ["setup.json", "raw.csv", "raw.json", "report.md", "report.html", "plots/requests-ab-k.svg"] {
+        assert!(run.join(file).is_file(), "{file} is missing");
+    }
+    let rows = Folder::open(&run).rows().unwrap();
+    // One of one, three of three, one of three, direct and the A/A twin; twice.
+    assert_eq!(rows.len(), 10);
+    for row in &rows {
+        assert_eq!(row.error, None);
+        assert_eq!((row.answers.completed, row.answers.failed, row.answers.non_2xx), (100, 0, 0));
+        assert_eq!(row.warmup_failed, 0, "{}", row.key());
+        assert_eq!(row.shares.len(), row.cell.setting.alive);
+        assert_eq!(row.shares.iter().sum::<u64>(), 100, "{}", row.key());
+        let spread = row.shares.iter().max().unwrap() - row.shares.iter().min().unwrap();
+        assert!(spread <= 1, "{:?}", row.shares);
+        let has_proxy = row.cell.subject.name != "direct";
+        assert_eq!(row.cpu.proxy_us_per_request.is_some_and(|us| us > 0.0), has_proxy);
+        assert!(row.cpu.client_pct > 0.0 && row.cpu.backend_pct > 0.0);
+    }
+    assert!(said.contains("Experiment: ab -k") && said.contains("Was every request answered?"), "{said}");
+}
+
+#[test]
+fn a_run_that_was_broken_off_goes_on_where_it_was() {
+    let _ports = PORTS.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let out = tempfile::tempdir().unwrap();
+    let child = command(TINY, out.path()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let first = loop {
+        assert!(Instant::now() < deadline, "no run was made");
+        let made = fs::read_dir(out.path()).unwrap().count() == 1;
+        if made && Folder::open(&only_run(out.path())).rows().is_ok_and(|rows| rows.len() >= 2) {
+            break only_run(out.path());
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    };
+    kill(Pid::from_raw(child.id().try_into().unwrap()), Signal::SIGINT).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let folder = Folder::open(&first);
+    let before = folder.rows().unwrap();
+    assert!(!output.status.success() && before.len() < 10, "{} rows", before.len());
+    assert!(String::from_utf8_lossy(&output.stderr).contains("scripts/sweep --resume"));
+    let partial = fs::read_to_string(first.join("report.md")).unwrap();
+    assert!(partial.contains("This report is partial"));
+
+    let resume = ["--resume", first.to_str().unwrap()];
+    assert!(sweep(&resume, out.path()).status.success());
+    let after = folder.rows().unwrap();
+    assert_eq!(after.len(), 10);
+    assert_eq!(after[..before.len()], before, "what was there has not been run again");
+    assert!(!fs::read_to_string(first.join("report.md")).unwrap().contains("This report is partial"));
+
+    let written = fs::read(first.join("report.md")).unwrap();
+    let again = sweep(&resume, out.path());
+    assert!(!again.status.success());
+    assert!(String::from_utf8_lossy(&again.stderr).contains("is complete, and is not written again"));
+    assert_eq!(fs::read(first.join("report.md")).unwrap(), written);
+}
+
+#[test]
+fn a_run_that_fails_is_a_row_and_not_the_end() {
+    let _ports = PORTS.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let out = tempfile::tempdir().unwrap();
+    let arguments: Vec<&str> =
+        TINY.iter().map(|word| if *word == "threads" { "threads,no-such-runtime" } else { word }).collect();
+    let output = sweep(&arguments, out.path());
+    assert!(!output.status.success());
+    let rows = Folder::open(&only_run(out.path())).rows().unwrap();
+    let failed: Vec<_> = rows.iter().filter(|row| row.error.is_some()).collect();
+    assert!(!failed.is_empty() && failed.iter().all(|row| row.cell.subject.name == "no-such-runtime"));
+    assert_eq!(rows.len() - failed.len(), 10);
+    let report = fs::read_to_string(only_run(out.path()).join("report.md")).unwrap();
+    assert!(report.contains("6 runs could not be made"), "{report}");
+}
