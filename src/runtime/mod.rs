@@ -25,6 +25,8 @@ pub mod executor;
 pub mod features;
 mod join;
 pub mod peers;
+#[cfg(feature = "ring")]
+mod pipes;
 mod signal;
 mod started;
 pub mod timers;
