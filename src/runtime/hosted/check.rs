@@ -8,7 +8,7 @@ use io_uring_of_engines::Builder;
 
 use super::{Engine, Hosted};
 use crate::runtime::ring::Unavailable;
-use crate::runtime::{DrainSignal, Options, Runtime, Started, Stream};
+use crate::runtime::{DrainSignal, Options, Peers, Runtime, Started, Stream};
 
 /// How long a message over loopback may take.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -41,8 +41,13 @@ fn converse<E: Engine>() -> io::Result<bool> {
     let far = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let address = far.local_addr()?;
     let (tells, told) = std::sync::mpsc::channel();
-    let options =
-        Options { worker: 0, connections: 1, drain: DrainSignal::new()?, started: Started::default() };
+    let options = Options {
+        worker: 0,
+        connections: 1,
+        drain: DrainSignal::new()?,
+        started: Started::default(),
+        peers: Peers::default(),
+    };
     // The kernel takes the connection, and a message for it, before it is accepted.
     let answer = std::thread::spawn(move || far.accept()?.0.write_all(b"ring"));
     let ran = Hosted::<E>::run(&options, Vec::new(), |runtime, _| {

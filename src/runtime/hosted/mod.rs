@@ -41,6 +41,7 @@ use orders::Orders;
 pub use stream::HostedStream;
 
 use super::executor::Executor;
+use super::peers::Member;
 use super::pipes::Pipes;
 use super::{Options, Pool, Runtime};
 
@@ -66,7 +67,11 @@ struct Core<E: Engine> {
     pace: Cell<u32>,
     breath: RefCell<Orders<()>>,
     pipes: RefCell<Pipes>,
+    /// This worker among its peers.
+    member: Member,
     bell: watch::Bell,
+    /// The loop comes to its end.
+    is_ending: Cell<bool>,
     /// The task of the engine that runs the turns.
     turner: RefCell<Option<Waker>>,
     is_turning: Cell<bool>,
@@ -144,9 +149,12 @@ where
     Fut: Future<Output = ()> + 'static,
 {
     let bufs = FEWEST_BUFS.max(options.connections.saturating_mul(BUFS_PER_CONNECTION));
-    let core = Rc::new(Core::<E>::new(Pool::new(bufs))?);
+    let core = Rc::new(Core::<E>::new(Pool::new(bufs), options.peers.member(options.worker))?);
     let ended = match core.open(options, sockets) {
         Ok(listeners) => {
+            if !core.draining.get() {
+                core.member.open();
+            }
             options.started.tell("");
             Ok(core.play(main(Hosted(core.clone()), listeners)).await)
         }
@@ -160,7 +168,7 @@ where
 }
 
 impl<E: Engine> Core<E> {
-    fn new(pool: Pool) -> io::Result<Self> {
+    fn new(pool: Pool, member: Member) -> io::Result<Self> {
         Ok(Self {
             executor: Executor::default(),
             pool,
@@ -172,7 +180,9 @@ impl<E: Engine> Core<E> {
             pace: Cell::new(0),
             breath: RefCell::default(),
             pipes: RefCell::default(),
+            member,
             bell: watch::Bell::new()?,
+            is_ending: Cell::new(false),
             turner: RefCell::default(),
             is_turning: Cell::new(false),
             pumps: Cell::new(0),
@@ -211,8 +221,8 @@ impl<E: Engine> Core<E> {
         if self.draining.replace(true) {
             return;
         }
-        let doors = self.doors.borrow();
-        let accepting = doors.iter().filter_map(|door| door.upgrade()?.take_waiter());
-        accepting.chain(self.conns.borrow().recv_waiters()).for_each(|task| self.wake(task));
+        self.member.close();
+        self.wake_accepts();
+        self.conns.borrow().recv_waiters().for_each(|task| self.wake(task));
     }
 }

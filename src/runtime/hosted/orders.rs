@@ -26,6 +26,11 @@ impl<T> Orders<T> {
         self.is_busy
     }
 
+    /// Whether there will be no more orders.
+    pub(super) fn is_closed(&self) -> bool {
+        self.is_closed
+    }
+
     /// Gives an order to a pump that is not busy.
     pub(super) fn give(&mut self, order: T) {
         debug_assert!(!self.is_busy, "one order at a time");

@@ -63,11 +63,11 @@ impl<E: Engine> Relay<'_, E> {
     /// recv in flight: its bytes come first.
     fn is_worth_splicing(&self) -> bool {
         let is_long = if self.left < UNLIMITED { self.left } else { self.streak };
-        self.can_splice && is_long >= SPLICE_FROM && !self.from.0.recv.borrow().has_bytes_coming()
+        self.can_splice && is_long >= SPLICE_FROM && !self.from.conn.recv.borrow().has_bytes_coming()
     }
 
     fn by(&self) -> std::time::Instant {
-        self.from.0.core.now.get() + self.idle
+        self.from.conn.core.now.get() + self.idle
     }
 
     /// Sends what the source has brought, or waits until it brings something.
@@ -90,8 +90,8 @@ impl<E: Engine> Relay<'_, E> {
                 return Err(error);
             }
             let _wait = self.to.wait(Side::Send, self.by());
-            self.to.0.order_send(Order::Send(std::mem::take(&mut bufs)));
-            let (count, rest) = poll_fn(|_| self.to.0.poll_sent()).await?;
+            self.to.conn.order_send(Order::Send(std::mem::take(&mut bufs)));
+            let (count, rest) = poll_fn(|_| self.to.conn.poll_sent()).await?;
             self.bytes += count as u64;
             self.left -= count as u64;
             bufs = rest;
@@ -105,9 +105,9 @@ impl<E: Engine> Relay<'_, E> {
         {
             let _wait = self.to.wait(Side::Send, self.by());
             // The send of a future that was dropped may still be going on.
-            poll_fn(|_| self.to.0.poll_free()).await?;
+            poll_fn(|_| self.to.conn.poll_free()).await?;
         }
-        while !has_room(&self.to.0.socket)? {
+        while !has_room(&self.to.conn.socket)? {
             self.wait_for_sink().await?;
         }
         Ok(())
@@ -126,7 +126,7 @@ impl<E: Engine> Relay<'_, E> {
         while self.left > 0 {
             let before = self.bytes;
             if pipe.is_none() {
-                *pipe = self.from.0.core.pipes.borrow_mut().take().ok();
+                *pipe = self.from.conn.core.pipes.borrow_mut().take().ok();
             }
             let Some(through) = pipe.as_mut() else {
                 self.can_splice = false;
@@ -134,7 +134,7 @@ impl<E: Engine> Relay<'_, E> {
             };
             match self.pump(through)? {
                 Pumped::All => {}
-                Pumped::Share => yield_now(&self.from.0.core.executor).await,
+                Pumped::Share => yield_now(&self.from.conn.core.executor).await,
                 Pumped::Sink => self.wait_for_sink().await.map_err(RelayEnd::SendFailed)?,
                 Pumped::Source => {
                     self.put(pipe);
@@ -151,7 +151,7 @@ impl<E: Engine> Relay<'_, E> {
 
     /// Splices until one side has to be waited for, or the share of a turn is used up.
     fn pump(&mut self, pipe: &mut Pipe) -> Result<Pumped, RelayEnd> {
-        let (from, to) = (&self.from.0, &self.to.0);
+        let (from, to) = (&self.from.conn, &self.to.conn);
         // A connection that was cut is a socket without a connection, on which splice would tell of nothing.
         to.send.borrow().state().map_err(RelayEnd::SendFailed)?;
         let mut bytes = 0;
@@ -168,7 +168,7 @@ impl<E: Engine> Relay<'_, E> {
     fn note(&self, end: RelayEnd) -> RelayEnd {
         match &end {
             RelayEnd::Eof => {
-                let mut side = self.from.0.recv.borrow_mut();
+                let mut side = self.from.conn.recv.borrow_mut();
                 side.note_eof();
                 if let Err(error) = side.check() {
                     return RelayEnd::RecvFailed(error);
@@ -176,9 +176,9 @@ impl<E: Engine> Relay<'_, E> {
             }
             // Not what was decided on this side, which has no number.
             RelayEnd::RecvFailed(error) if error.raw_os_error().is_some() => {
-                self.from.0.recv.borrow_mut().note_error(errno(error));
+                self.from.conn.recv.borrow_mut().note_error(errno(error));
             }
-            RelayEnd::SendFailed(error) => self.to.0.note_send_error(errno(error)),
+            RelayEnd::SendFailed(error) => self.to.conn.note_send_error(errno(error)),
             RelayEnd::RecvFailed(_) | RelayEnd::Limit => {}
         }
         end
@@ -187,19 +187,19 @@ impl<E: Engine> Relay<'_, E> {
     async fn wait_for_source(&self) -> io::Result<()> {
         let _wait = self.from.wait(Side::Recv, self.by());
         // What was there has been spliced.
-        self.from.0.recv.borrow_mut().is_ready = false;
-        poll_fn(|_| self.from.0.poll_bytes()).await
+        self.from.conn.recv.borrow_mut().is_ready = false;
+        poll_fn(|_| self.from.conn.poll_bytes()).await
     }
 
     async fn wait_for_sink(&self) -> io::Result<()> {
         let _wait = self.to.wait(Side::Send, self.by());
-        self.to.0.order_send(Order::Wait);
-        poll_fn(|_| self.to.0.poll_sent()).await.map(drop)
+        self.to.conn.order_send(Order::Wait);
+        poll_fn(|_| self.to.conn.poll_sent()).await.map(drop)
     }
 
     fn put(&self, pipe: &mut Option<Pipe>) {
         if let Some(pipe) = pipe.take() {
-            self.from.0.core.pipes.borrow_mut().put(pipe);
+            self.from.conn.core.pipes.borrow_mut().put(pipe);
         }
     }
 }

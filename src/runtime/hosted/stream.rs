@@ -16,10 +16,15 @@ use super::conns::Side;
 use super::engine::Engine;
 use super::relay;
 use super::send::Order;
+use crate::runtime::peers::Counted;
 use crate::runtime::{Batch, Buf, Relayed, Stream, stopped};
 
 /// A connection of a [`super::Hosted`].
-pub struct HostedStream<E: Engine>(pub(super) Rc<Conn<E>>);
+pub struct HostedStream<E: Engine> {
+    pub(super) conn: Rc<Conn<E>>,
+    /// A client's, which was accepted, is counted.
+    _counted: Option<Counted>,
+}
 
 /// A wait with a deadline; what is not waited for any more has none.
 pub(super) struct Wait<'a, E: Engine> {
@@ -28,6 +33,10 @@ pub(super) struct Wait<'a, E: Engine> {
 }
 
 impl<E: Engine> HostedStream<E> {
+    pub(super) fn new(conn: Rc<Conn<E>>, counted: Option<Counted>) -> Self {
+        Self { conn, _counted: counted }
+    }
+
     /// Opens a connection.
     pub(super) async fn connect(core: &Rc<Core<E>>, to: SocketAddr, by: Instant) -> io::Result<Self> {
         let family = if to.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
@@ -39,38 +48,38 @@ impl<E: Engine> HostedStream<E> {
             Err(Errno::INPROGRESS | Errno::INTR) => true,
             Err(error) => return Err(error.into()),
         };
-        let stream = Self(Conn::start(core, socket)?);
+        let stream = Self::new(Conn::start(core, socket)?, None);
         if is_pending {
             let _wait = stream.wait(Side::Send, by);
-            stream.0.order_send(Order::Wait);
-            poll_fn(|_| stream.0.poll_sent()).await?;
-            sockopt::socket_error(&stream.0.socket)??;
+            stream.conn.order_send(Order::Wait);
+            poll_fn(|_| stream.conn.poll_sent()).await?;
+            sockopt::socket_error(&stream.conn.socket)??;
         }
         if !E::IS_NONBLOCKING {
-            rustix::io::ioctl_fionbio(&stream.0.socket, false)?;
+            rustix::io::ioctl_fionbio(&stream.conn.socket, false)?;
         }
         Ok(stream)
     }
 
     /// A wait on one of the sides.
     pub(super) fn wait(&self, side: Side, by: Instant) -> Wait<'_, E> {
-        self.0.core.conns.borrow_mut().set_deadline(self.0.id, side, by);
-        Wait { conn: &self.0, side }
+        self.conn.core.conns.borrow_mut().set_deadline(self.conn.id, side, by);
+        Wait { conn: &self.conn, side }
     }
 
     fn poll_readable(&self) -> Poll<io::Result<()>> {
         let is_quiet = {
-            let side = self.0.recv.borrow();
+            let side = self.conn.recv.borrow();
             if side.is_roused {
                 return Poll::Ready(Ok(()));
             }
             side.is_quiet() && !side.is_ready
         };
         // What has come before the drain is still told of.
-        if is_quiet && self.0.core.draining.get() {
+        if is_quiet && self.conn.core.draining.get() {
             return Poll::Ready(Err(stopped()));
         }
-        self.0.poll_bytes()
+        self.conn.poll_bytes()
     }
 }
 
@@ -87,24 +96,24 @@ impl<E: Engine> Drop for Wait<'_, E> {
 impl<E: Engine> Stream for HostedStream<E> {
     async fn readable(&self, by: Instant) -> io::Result<()> {
         let _wait = self.wait(Side::Recv, by);
-        self.0.recv.borrow_mut().is_roused = false;
+        self.conn.recv.borrow_mut().is_roused = false;
         poll_fn(|_| self.poll_readable()).await
     }
 
     async fn recv(&self, by: Instant) -> io::Result<Option<Buf>> {
         let _wait = self.wait(Side::Recv, by);
-        poll_fn(|_| self.0.poll_recv()).await
+        poll_fn(|_| self.conn.poll_recv()).await
     }
 
     fn recv_now(&self) -> Option<Buf> {
-        let mut side = self.0.recv.borrow_mut();
+        let mut side = self.conn.recv.borrow_mut();
         side.refuse().ok()?;
         side.queue.pop()
     }
 
     fn unrecv(&self, rest: Buf) {
         if !rest.is_empty() {
-            self.0.recv.borrow_mut().queue.push(rest);
+            self.conn.recv.borrow_mut().queue.push(rest);
         }
     }
 
@@ -113,10 +122,10 @@ impl<E: Engine> Stream for HostedStream<E> {
         let mut bufs = batch.into_bufs();
         async move {
             let _wait = self.wait(Side::Send, by);
-            poll_fn(|_| self.0.poll_free()).await?;
+            poll_fn(|_| self.conn.poll_free()).await?;
             while !bufs.is_empty() {
-                self.0.order_send(Order::Send(std::mem::take(&mut bufs)));
-                (_, bufs) = poll_fn(|_| self.0.poll_sent()).await?;
+                self.conn.order_send(Order::Send(std::mem::take(&mut bufs)));
+                (_, bufs) = poll_fn(|_| self.conn.poll_sent()).await?;
             }
             Ok(())
         }
@@ -127,42 +136,42 @@ impl<E: Engine> Stream for HostedStream<E> {
     }
 
     async fn shutdown_send(&self) -> io::Result<()> {
-        if self.0.is_cut() {
+        if self.conn.is_cut() {
             return Err(Errno::CONNABORTED.into());
         }
-        self.0.send.borrow_mut().is_shut = true;
-        Ok(shutdown(&self.0.socket, Shutdown::Write)?)
+        self.conn.send.borrow_mut().is_shut = true;
+        Ok(shutdown(&self.conn.socket, Shutdown::Write)?)
     }
 
     fn recv_by(&self, by: Instant) {
-        let mut conns = self.0.core.conns.borrow_mut();
-        if conns.is_waited_for(self.0.id, Side::Recv) {
-            conns.set_deadline(self.0.id, Side::Recv, by);
+        let mut conns = self.conn.core.conns.borrow_mut();
+        if conns.is_waited_for(self.conn.id, Side::Recv) {
+            conns.set_deadline(self.conn.id, Side::Recv, by);
         }
     }
 
     fn rouse(&self) {
-        let mut side = self.0.recv.borrow_mut();
+        let mut side = self.conn.recv.borrow_mut();
         side.is_roused = true;
-        self.0.wake(side.take_waiter());
+        self.conn.wake(side.take_waiter());
     }
 
     fn stop_recv(&self) {
-        self.0.wake(self.0.recv.borrow_mut().stop());
+        self.conn.wake(self.conn.recv.borrow_mut().stop());
     }
 
     fn abort(&self) {
-        self.0.cut();
+        self.conn.cut();
     }
 
     fn is_idle(&self) -> bool {
-        let is_quiet = self.0.recv.borrow().is_quiet() && self.0.send.borrow().is_idle();
-        is_quiet && self.0.is_silent()
+        let is_quiet = self.conn.recv.borrow().is_quiet() && self.conn.send.borrow().is_idle();
+        is_quiet && self.conn.is_silent()
     }
 }
 
 impl<E: Engine> Drop for HostedStream<E> {
     fn drop(&mut self) {
-        self.0.leave();
+        self.conn.leave();
     }
 }

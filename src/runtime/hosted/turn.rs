@@ -21,6 +21,9 @@ const PACE: u32 = 64;
 /// How long the pumps may take to end when the loop has.
 const LAST_WAIT: Duration = Duration::from_secs(10);
 
+/// Between two looks at what is under way from other workers, at the end.
+const LAST_PAUSE: Duration = Duration::from_millis(1);
+
 /// What a task of the proxy died of.
 pub(super) type Panic = Box<dyn Any + Send>;
 
@@ -93,6 +96,9 @@ impl<E: Engine> Core<E> {
     pub(super) async fn finish(&self) -> bool {
         self.executor.clear();
         self.parked.borrow_mut().clear();
+        self.member.close();
+        self.wait_for_arrivals().await;
+        self.is_ending.set(true);
         self.bell.ring();
         self.breath.borrow_mut().close();
         let mut limit = Box::pin(E::sleep(Instant::now() + LAST_WAIT));
@@ -104,6 +110,15 @@ impl<E: Engine> Core<E> {
             limit.as_mut().poll(cx).map(|()| false)
         })
         .await
+    }
+
+    /// What is under way from other workers finds nobody: it is closed.
+    async fn wait_for_arrivals(&self) {
+        let by = Instant::now() + LAST_WAIT;
+        while self.member.expects() && Instant::now() < by {
+            self.empty_inbox();
+            E::sleep(Instant::now() + LAST_PAUSE).await;
+        }
     }
 
     /// The root's wait for something that [`Core::wake_ender`] tells of.

@@ -1,4 +1,4 @@
-//! What a loop watches beside its connections: the signal to drain, and its own end.
+//! What a loop watches beside its connections: the signal to drain, the inbox, and its own end.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -31,23 +31,33 @@ impl Bell {
     }
 }
 
-/// Drains the loop when the signal is raised. Ends then, and when the bell rings: a wait for the signal alone could not
-/// be ended without cancelling it.
+/// Drains the loop when the signal is raised, and empties the inbox when something was left there. Ends when the loop's
+/// own bell rings, which is why all three are looked at through one epoll(7): a wait for the signal alone could not be
+/// ended without cancelling it.
 ///
 /// # Errors
 /// No descriptors left.
 pub(super) fn start<E: Engine>(core: &Rc<Core<E>>, signal: &DrainSignal) -> io::Result<()> {
-    let both = epoll::create(CreateFlags::CLOEXEC)?;
-    epoll::add(&both, signal, EventData::new_u64(0), EventFlags::IN)?;
-    epoll::add(&both, &core.bell.0, EventData::new_u64(1), EventFlags::IN)?;
-    let both = E::attach(both)?;
-    let (core_of_pump, signal) = (core.clone(), signal.clone());
-    core.start_pump(async move {
-        // An error could only come from a descriptor that is none.
-        let _ = E::readable(&both).await;
-        if signal.is_raised() {
-            core_of_pump.drain();
-        }
-    });
+    let all = epoll::create(CreateFlags::CLOEXEC)?;
+    let data = EventData::new_u64(0);
+    epoll::add(&all, signal, data, EventFlags::IN)?;
+    epoll::add(&all, &core.bell.0, data, EventFlags::IN)?;
+    if let Some(bell) = core.member.bell() {
+        epoll::add(&all, bell, data, EventFlags::IN)?;
+    }
+    core.start_pump(watch(core.clone(), signal.clone(), E::attach(all)?));
     Ok(())
+}
+
+async fn watch<E: Engine>(core: Rc<Core<E>>, signal: DrainSignal, all: E::Socket) {
+    let mut is_raised = false;
+    // An error could only come from a descriptor that is none.
+    while E::readable(&all).await.is_ok() && !core.is_ending.get() {
+        if signal.is_raised() && !std::mem::replace(&mut is_raised, true) {
+            // It would stay readable. Taking it out fails only where it is not in.
+            let _ = epoll::delete(&all, &signal);
+            core.drain();
+        }
+        core.empty_inbox();
+    }
 }
