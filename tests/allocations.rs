@@ -2,9 +2,6 @@
 #![expect(unsafe_code, reason = "an allocator that counts")]
 #![expect(clippy::unwrap_used, reason = "a test ends where something fails")]
 
-#[path = "support/runtimes.rs"]
-mod runtimes;
-
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -12,7 +9,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use ringway::config::{Config, Environment};
 use ringway::control;
+use ringway::runtime::RUNTIMES;
 use ringway::telemetry::Log;
+
+#[path = "support/runtimes.rs"]
+mod runtimes;
+
+use runtimes::is_allowed;
 
 struct Counting;
 
@@ -100,9 +103,9 @@ fn allocations_of_warm_requests(runtime: &str) -> u64 {
 /// One test, since the count is the process's.
 #[test]
 fn warm_requests_allocate_nothing() {
-    for runtime in ["ring", "threads"].into_iter().filter(|name| runtimes::is_allowed(name)) {
-        let count = allocations_of_warm_requests(runtime);
+    for info in RUNTIMES.iter().filter(|info| is_allowed(info.name)) {
+        let count = allocations_of_warm_requests(info.name);
         // What a loop does once a second may find a vector too short.
-        assert!(count < 5, "{runtime}: {count} allocations in {REQUESTS} requests");
+        assert!(count < 5, "{}: {count} allocations in {REQUESTS} requests", info.name);
     }
 }

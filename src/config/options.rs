@@ -11,8 +11,18 @@ use super::units::{show_duration, show_size};
 use crate::balance::POLICIES;
 
 /// The runtimes of this build, and `auto`; the first is the default.
-pub const RUNTIME_KINDS: &[&str] =
-    if cfg!(feature = "ring") { &["auto", "ring", "threads"] } else { &["auto", "threads"] };
+pub const RUNTIME_KINDS: &[&str] = &[
+    "auto",
+    #[cfg(feature = "ring")]
+    "ring",
+    #[cfg(feature = "monoio")]
+    "monoio",
+    #[cfg(feature = "monoio")]
+    "monoio-epoll",
+    "threads",
+    #[cfg(feature = "tokio-uring")]
+    "tokio-uring",
+];
 
 /// How many event loops there may be.
 pub const WORKERS: RangeInclusive<u64> = 1..=1024;

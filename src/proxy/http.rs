@@ -175,25 +175,29 @@ pub(super) async fn linger<R: Runtime>(runtime: &R, client: &R::Stream) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    #[cfg(feature = "ring")]
-    use crate::runtime::ring::Ring;
-    use crate::runtime::threads::Threads;
+    use crate::runtime::{RUNTIMES, Visitor, with_runtime};
 
     const LIMIT: usize = 2048;
 
-    /// Bytes of the task that serves one connection on `R`.
-    fn task_size<R: Runtime, Task>(_: fn(Connection<R>) -> Task) -> usize {
-        size_of::<Task>()
+    /// Bytes of the task that serves one connection.
+    struct TaskSize;
+
+    impl Visitor for TaskSize {
+        type Output = usize;
+
+        fn visit<R: Runtime>(self) -> usize {
+            fn of<R: Runtime, Task>(_: fn(Connection<R>) -> Task) -> usize {
+                size_of::<Task>()
+            }
+            of(serve::<R>)
+        }
     }
 
     #[test]
     fn the_task_of_a_connection_stays_small() {
-        let on_threads = task_size(serve::<Threads>);
-        assert!(on_threads < LIMIT, "on threads: {on_threads} bytes");
-        #[cfg(feature = "ring")]
-        {
-            let on_ring = task_size(serve::<Ring>);
-            assert!(on_ring < LIMIT, "on ring: {on_ring} bytes");
+        for info in RUNTIMES {
+            let size = with_runtime(info.name, TaskSize).unwrap();
+            assert!(size < LIMIT, "on {}: {size} bytes", info.name);
         }
     }
 }

@@ -94,6 +94,12 @@ impl Pool {
         self.0.limit
     }
 
+    /// Bufs that may still be taken for reading.
+    #[cfg(feature = "ring")]
+    pub(super) fn left(&self) -> usize {
+        self.0.limit.saturating_sub(self.0.out.get())
+    }
+
     /// An empty buf for a runtime to hand to its kernel; `None` when the limit is reached. It comes back through
     /// [`Pool::adopt`] or [`Pool::take_back`].
     #[cfg(feature = "ring")]
@@ -377,6 +383,20 @@ impl From<Buf> for Batch {
     }
 }
 
+/// Drops the first `count` bytes of a list of bufs.
+pub(super) fn skip(bufs: &mut SmallVec<[Buf; 2]>, mut count: usize) {
+    let whole = bufs.iter().take_while(|buf| take_whole(&mut count, buf.len())).count();
+    bufs.drain(..whole);
+    if let Some(first) = bufs.first_mut() {
+        first.advance(count);
+    }
+}
+
+/// Subtracts a piece that fits in `count`.
+fn take_whole(count: &mut usize, piece: usize) -> bool {
+    count.checked_sub(piece).map(|rest| *count = rest).is_some()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -403,6 +423,19 @@ mod tests {
         assert_eq!(pool.out(), 1);
         drop(body);
         assert_eq!(pool.out(), 0);
+    }
+
+    #[test]
+    fn bytes_are_skipped_across_pieces() {
+        let pool = Pool::new(4);
+        for (count, left) in [(0, "abcdef"), (1, "bcdef"), (2, "cdef"), (5, "f"), (6, "")] {
+            let pieces: [&[u8]; 3] = [b"ab", b"cde", b"f"];
+            let mut bufs: SmallVec<[Buf; 2]> = pieces.iter().map(|piece| buf(&pool, piece)).collect();
+            skip(&mut bufs, count);
+            let rest: Vec<u8> = bufs.iter().flat_map(|buf| buf.to_vec()).collect();
+            assert_eq!(rest, left.as_bytes());
+            assert!(bufs.iter().all(|buf| !buf.is_empty()), "{bufs:?}");
+        }
     }
 
     #[test]

@@ -25,14 +25,22 @@ pub mod executor;
 pub mod features;
 mod join;
 pub mod peers;
+#[cfg(feature = "ring")]
+mod pipes;
 mod signal;
 mod started;
 pub mod timers;
 
+#[cfg(any(feature = "monoio", feature = "tokio-uring"))]
+pub mod hosted;
+#[cfg(feature = "monoio")]
+pub mod monoio;
 #[cfg(feature = "ring")]
 pub mod ring;
 pub mod sim;
 pub mod threads;
+#[cfg(feature = "tokio-uring")]
+pub mod tokio_uring;
 
 use std::io;
 use std::net::SocketAddr;
@@ -220,23 +228,45 @@ pub trait Visitor {
     fn visit<R: Runtime>(self) -> Self::Output;
 }
 
-/// Writes the table of runtimes and the one place that turns a name into a type.
+/// Writes the table of runtimes, the one place that turns a name into a type, and the macro for tests. `$` is passed in,
+/// since a macro cannot write it into another one by itself.
 macro_rules! runtimes {
-    ($($(#[$cfg:meta])* $type:ty, $info:expr;)*) => {
+    ($dollar:tt; $($(#[$cfg:meta])* $name:ident: $module:ident::$type:ident, $info:ident;)*) => {
         /// The runtimes of this build, the best first.
-        pub static RUNTIMES: &[Info] = &[$($(#[$cfg])* $info),*];
+        pub static RUNTIMES: &[Info] = &[$($(#[$cfg])* $module::$info),*];
 
         /// Does something with the runtime of this name; `None` if this build has none of that name.
         pub fn with_runtime<V: Visitor>(name: &str, visitor: V) -> Option<V::Output> {
-            $($(#[$cfg])* { const INFO: Info = $info; if name == INFO.name { return Some(visitor.visit::<$type>()); } })*
+            $($(#[$cfg])* { if name == $module::$info.name { return Some(visitor.visit::<$module::$type>()); } })*
             None
+        }
+
+        /// Calls a macro for each runtime of this build, with an identifier, its name in the configuration, its type,
+        /// and what else is given: so a test is written once for all.
+        #[macro_export]
+        macro_rules! for_each_runtime {
+            ($dollar callback:ident $dollar($dollar more:tt)*) => {
+                $(
+                    $(#[$cfg])*
+                    $dollar callback! {
+                        $name,
+                        $dollar crate::runtime::$module::$info.name,
+                        $dollar crate::runtime::$module::$type
+                        $dollar($dollar more)*
+                    }
+                )*
+            };
         }
     };
 }
 
 runtimes! {
-    #[cfg(feature = "ring")] ring::Ring, ring::INFO;
-    threads::Threads, threads::INFO;
+    $;
+    #[cfg(feature = "ring")] ring: ring::Ring, INFO;
+    #[cfg(feature = "monoio")] monoio: monoio::Monoio, INFO;
+    #[cfg(feature = "monoio")] monoio_epoll: monoio::MonoioEpoll, EPOLL_INFO;
+    threads: threads::Threads, INFO;
+    #[cfg(feature = "tokio-uring")] tokio_uring: tokio_uring::TokioUring, INFO;
 }
 
 /// A runtime that was chosen, and why not a better one.

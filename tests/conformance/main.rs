@@ -15,9 +15,9 @@ mod runtimes;
 
 /// Instantiates the cases, listed here once, for one runtime.
 macro_rules! conformance {
-    ($name:ident, $runtime:ty) => {
+    ($name:ident, $kind:expr, $runtime:ty) => {
         mod $name {
-            cases! { $name, $runtime;
+            cases! { $kind, $runtime;
                 deadlines:
                     a_missed_recv_ends_only_that_direction
                     a_missed_readable_ends_only_that_direction
@@ -77,12 +77,12 @@ macro_rules! conformance {
 }
 
 macro_rules! cases {
-    ($name:ident, $runtime:ty; $($file:ident: $($case:ident)*;)*) => {
+    ($kind:expr, $runtime:ty; $($file:ident: $($case:ident)*;)*) => {
         $(mod $file {
             $(#[test]
             fn $case() {
                 let _alone = crate::stage::alone();
-                if crate::runtimes::is_allowed(stringify!($name)) {
+                if crate::runtimes::is_allowed($kind) {
                     crate::$file::$case::<$runtime>();
                 }
             })*
@@ -90,6 +90,4 @@ macro_rules! cases {
     };
 }
 
-conformance!(threads, ringway::runtime::threads::Threads);
-#[cfg(feature = "ring")]
-conformance!(ring, ringway::runtime::ring::Ring);
+ringway::for_each_runtime!(conformance);

@@ -5,15 +5,20 @@
 /// Makes a test for each runtime of each of these functions, which take the runtime's name.
 macro_rules! on_each_runtime {
     ($($test:ident),+ $(,)?) => {
-        mod ring {
-            $(#[test] fn $test() {
-                if crate::support::runtimes::is_allowed("ring") {
-                    super::$test("ring");
+        ringway::for_each_runtime!(on_runtime, $($test),+);
+    };
+}
+
+/// The tests for one runtime, left out where the machine does not allow it.
+macro_rules! on_runtime {
+    ($name:ident, $kind:expr, $runtime:ty, $($test:ident),+) => {
+        mod $name {
+            $(#[test]
+            fn $test() {
+                if crate::support::runtimes::is_allowed($kind) {
+                    super::$test($kind);
                 }
             })+
-        }
-        mod threads {
-            $(#[test] fn $test() { super::$test("threads"); })+
         }
     };
 }

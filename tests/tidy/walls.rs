@@ -37,8 +37,11 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("io_uring::", &["src/runtime/"]),
     ("monoio::", &["src/runtime/"]),
     ("tokio_uring::", &["src/runtime/"]),
-    ("unsafe ", &["src/runtime/ring/", "src/runtime/buf.rs"]),
-    ("tokio::", &["src/control/"]),
+    (
+        "unsafe ",
+        &["src/runtime/ring/", "src/runtime/buf.rs", "src/runtime/monoio.rs", "src/runtime/tokio_uring.rs"],
+    ),
+    ("tokio::", &["src/control/", "src/runtime/tokio_uring.rs"]),
 ];
 
 /// Imports that run the wrong way.

@@ -18,7 +18,6 @@ mod lent;
 mod listener;
 mod ops;
 mod permits;
-mod pipes;
 mod probe;
 mod recv;
 mod relay;
@@ -43,6 +42,8 @@ use socket2::Socket;
 pub use listener::RingListener;
 use ops::Kind;
 use setup::Abilities;
+#[cfg(any(feature = "monoio", feature = "tokio-uring"))]
+pub(super) use setup::can_splice;
 pub use setup::check;
 use state::{Due, News, State};
 pub use stream::RingStream;

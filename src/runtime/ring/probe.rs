@@ -17,10 +17,10 @@ use socket2::SockRef;
 
 use super::lent::{GROUP, Lent};
 use super::permits;
-use super::pipes::Pipes;
 use super::recv::recv_once;
 use super::setup::{Beginning, build_sized};
 use crate::runtime::buf::{BUF_SIZE, Pool};
+use crate::runtime::pipes::Pipes;
 
 /// A self-test takes no longer, whatever the kernel does. All of it happens within this machine, and in a few
 /// microseconds.

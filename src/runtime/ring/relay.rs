@@ -2,22 +2,19 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
-use super::pipes::{PIPE_SIZE, Pipe};
 use super::setup;
 use super::state::State;
 use super::stream::RingStream;
 use crate::runtime::executor::yield_now;
+use crate::runtime::pipes::{Pipe, Pumped, move_bytes, with_unblocked};
 use crate::runtime::{RelayEnd, Relayed};
 
 /// From so many bytes to go on, splicing pays.
 const SPLICE_FROM: u64 = 64 * 1024;
 /// No body is as long as this: the limit only means that there is none.
 const UNLIMITED: u64 = 1 << 60;
-/// Bytes spliced before the other tasks have their turn.
-const FAIR_SHARE: u64 = 1 << 20;
 
 /// Moves up to `limit` bytes.
 pub(super) async fn relay(from: &RingStream, to: &RingStream, limit: u64, idle: Duration) -> Relayed {
@@ -48,18 +45,6 @@ struct Relay<'a> {
     /// Bytes that came without a pause, as far as copying can tell.
     streak: u64,
     can_splice: bool,
-}
-
-/// Why splicing pauses.
-enum Pumped {
-    /// The source has nothing.
-    Source,
-    /// The sink has no room.
-    Sink,
-    /// Others are to have their turn.
-    Share,
-    /// The limit is reached.
-    All,
 }
 
 impl Relay<'_> {
@@ -190,55 +175,6 @@ fn pump(state: &State, from: &RingStream, to: &RingStream, pipe: &mut Pipe, left
     Outcome { bytes, next }
 }
 
-/// Splices from the first socket to the second and counts in `bytes` what has reached the second.
-fn move_bytes(
-    check: impl Fn() -> io::Result<()>,
-    [source, sink]: [BorrowedFd<'_>; 2],
-    pipe: &mut Pipe,
-    left: u64,
-    bytes: &mut u64,
-) -> Result<Pumped, RelayEnd> {
-    while *bytes < left {
-        if pipe.holds() == 0 {
-            if *bytes >= FAIR_SHARE {
-                return Ok(Pumped::Share);
-            }
-            check().map_err(RelayEnd::RecvFailed)?;
-            match pipe.fill(source, left - *bytes) {
-                Ok(0) => return Err(RelayEnd::Eof),
-                Ok(_) => {}
-                Err(error) if is_blocked(&error) => return Ok(Pumped::Source),
-                Err(error) => return Err(RelayEnd::RecvFailed(error)),
-            }
-        }
-        match pipe.drain(sink) {
-            Ok(count) => *bytes += count as u64,
-            Err(error) if is_blocked(&error) => return Ok(Pumped::Sink),
-            Err(error) => return Err(RelayEnd::SendFailed(error)),
-        }
-    }
-    Ok(Pumped::All)
-}
-
-/// splice(2) heeds only O_NONBLOCK of a socket, while a recv of the ring on such a socket would not wait: so the flag
-/// is set for as long as no operation can be issued.
-fn with_unblocked<T>(sockets: [BorrowedFd<'_>; 2], act: impl FnOnce() -> T) -> T {
-    let set = |value| {
-        for socket in sockets {
-            // It fails on no socket of ours.
-            let _ = rustix::io::ioctl_fionbio(socket, value);
-        }
-    };
-    set(true);
-    let outcome = act();
-    set(false);
-    outcome
-}
-
-fn is_blocked(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
-}
-
 /// The connections remember how a splice has found them, for whoever asks next. What looked like the orderly end may
 /// turn out to be none.
 fn note(state: &mut State, from: &RingStream, to: &RingStream, end: RelayEnd) -> RelayEnd {
@@ -262,5 +198,3 @@ fn note(state: &mut State, from: &RingStream, to: &RingStream, end: RelayEnd) ->
     }
     end
 }
-
-const _: () = assert!(FAIR_SHARE >= PIPE_SIZE as u64, "a turn moves at least a pipe");

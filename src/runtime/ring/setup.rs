@@ -89,7 +89,7 @@ pub(super) fn build_sized(beginning: Beginning, submissions: u32, completions: u
 
 /// Whether splicing is safe: splice(2) to a closed connection raises SIGPIPE, so that has to be ignored, as it is in
 /// Rust programs by default.
-pub(super) fn can_splice() -> bool {
+pub(in crate::runtime) fn can_splice() -> bool {
     static FOUND: OnceLock<bool> = OnceLock::new();
     *FOUND.get_or_init(ignores_sigpipe)
 }

@@ -17,13 +17,13 @@ use super::lent::Lent;
 use super::listener::Listeners;
 use super::ops::{Completion, Kernel, Key, Kind, Ticket};
 use super::permits;
-use super::pipes::Pipes;
 use super::send::Gather;
 use super::setup::{self, Abilities, Beginning};
 use super::unavailable::Unavailable;
 use crate::runtime::Pool;
 use crate::runtime::executor::{Executor, TaskId};
 use crate::runtime::peers::Member;
+use crate::runtime::pipes::Pipes;
 use crate::runtime::timers::Timers;
 
 /// Turns for the kernel to let go of everything at the end.

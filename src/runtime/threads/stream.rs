@@ -13,6 +13,7 @@ use smallvec::SmallVec;
 
 use super::Threads;
 use super::turn::{On, Rouse};
+use crate::runtime::buf::skip;
 use crate::runtime::{self, Batch, Buf, RelayEnd, Relayed, stopped};
 
 /// Pieces handed to the kernel in one call.
@@ -278,18 +279,4 @@ impl runtime::Stream for Stream {
 fn send_pieces(socket: &OwnedFd, bufs: &[Buf]) -> rustix::io::Result<usize> {
     let pieces: SmallVec<[IoSlice<'_>; 4]> = bufs.iter().take(PIECES).map(|buf| IoSlice::new(buf)).collect();
     net::sendmsg(socket, &pieces, &mut net::SendAncillaryBuffer::default(), SendFlags::NOSIGNAL)
-}
-
-/// Drops the first `count` bytes.
-pub(super) fn skip(bufs: &mut SmallVec<[Buf; 2]>, mut count: usize) {
-    let whole = bufs.iter().take_while(|buf| take_whole(&mut count, buf.len())).count();
-    bufs.drain(..whole);
-    if let Some(first) = bufs.first_mut() {
-        first.advance(count);
-    }
-}
-
-/// Subtracts a piece that fits in `count`.
-fn take_whole(count: &mut usize, piece: usize) -> bool {
-    count.checked_sub(piece).map(|rest| *count = rest).is_some()
 }

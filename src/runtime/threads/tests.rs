@@ -138,21 +138,3 @@ fn those_who_wait_are_let_go_when_the_drain_is_out_of_time() {
     crew.end();
     assert!(echo(&mut waiting).is_err());
 }
-
-#[test]
-fn bytes_are_skipped_across_pieces() {
-    let pool = Pool::new(4);
-    let piece = |bytes: &[u8]| {
-        let mut buf = pool.take();
-        buf.write(bytes);
-        buf.freeze()
-    };
-    for (count, left) in [(0, "abcdef"), (1, "bcdef"), (2, "cdef"), (5, "f"), (6, "")] {
-        let mut bufs: smallvec::SmallVec<[_; 2]> =
-            [piece(b"ab"), piece(b"cde"), piece(b"f")].into_iter().collect();
-        stream::skip(&mut bufs, count);
-        let rest: Vec<u8> = bufs.iter().flat_map(|buf| buf.to_vec()).collect();
-        assert_eq!(rest, left.as_bytes());
-        assert!(bufs.iter().all(|buf| !buf.is_empty()), "{bufs:?}");
-    }
-}
