@@ -178,7 +178,7 @@ fn doctor_says_what_auto_takes() {
     for runtime in ringway::runtime::RUNTIMES {
         let said =
             found["runtimes"].as_array().unwrap().iter().find(|said| said["name"] == runtime.name).unwrap();
-        assert_eq!(said["available"].as_bool(), Some((runtime.check)().is_ok()), "{said}");
+        assert_eq!(said["available"].as_bool(), Some((runtime.check)(1).is_ok()), "{said}");
         assert!(page.stdout.contains(&format!("\n {} ", runtime.name)), "{}", page.stdout);
     }
 }

@@ -52,12 +52,13 @@ pub(super) fn doctor(arguments: &Arguments) -> u8 {
 
 impl Findings {
     fn gather() -> Self {
-        let runtimes = RUNTIMES.iter().map(Found::gather).collect();
-        let (auto, reasons) = match runtime::choose("auto") {
+        let machine = Machine::look();
+        let runtimes = RUNTIMES.iter().map(|info| Found::gather(info, machine.cores)).collect();
+        let (auto, reasons) = match runtime::choose("auto", machine.cores) {
             Ok(choice) => (Some(choice.info.name), choice.reasons),
             Err(error) => (None, vec![error.to_string()]),
         };
-        Self { machine: Machine::look(), runtimes, auto, reasons }
+        Self { machine, runtimes, auto, reasons }
     }
 
     /// Whether `auto` takes the best runtime of this build.
@@ -78,8 +79,9 @@ impl Findings {
 }
 
 impl Found {
-    fn gather(info: &'static Info) -> Self {
-        Self { info, refusal: (info.check)().err(), examined: (info.examine)() }
+    /// Looks at a runtime with so many workers, by default one for each core.
+    fn gather(info: &'static Info, workers: usize) -> Self {
+        Self { info, refusal: (info.check)(workers).err(), examined: (info.examine)() }
     }
 
     /// What a runtime knows of its features says more exactly what to change than its refusal does.

@@ -39,7 +39,7 @@ pub struct Server {
 /// # Errors
 /// An address that cannot be listened on, a runtime that this machine does not allow, no thread to be had.
 pub fn start(mut config: Config, log: Log) -> io::Result<Server> {
-    let choice = runtime::choose(&config.runtime.kind)?;
+    let choice = runtime::choose(&config.runtime.kind, config.runtime.workers)?;
     let why = match (config.runtime.kind.as_str(), choice.reasons.is_empty()) {
         ("auto", true) => "the best of this build",
         ("auto", false) => "the best that this machine allows",

@@ -214,8 +214,8 @@ pub struct Info {
     pub about: &'static str,
     /// Whether one loop is run for each core, or one for the process that spreads by itself.
     pub is_per_core: bool,
-    /// A functional self-test: whether this machine allows it, or else why not and what to change.
-    pub check: fn() -> Result<(), String>,
+    /// A functional self-test: whether this machine allows so many loops of it, or else why not and what to change.
+    pub check: fn(loops: usize) -> Result<(), String>,
     /// Tries out, one by one, what it would like of the kernel; [`Examined::default`] where that is nothing special.
     pub examine: fn() -> Examined,
 }
@@ -278,14 +278,14 @@ pub struct Choice {
     pub reasons: Vec<String>,
 }
 
-/// Finds the runtime that `kind` names; for `auto`, the best that this machine allows.
+/// Finds the runtime that `kind` names; for `auto`, the best that this machine allows with so many workers.
 ///
 /// # Errors
 /// There is no such runtime, or this machine does not allow it: says why and what to change.
-pub fn choose(kind: &str) -> io::Result<Choice> {
+pub fn choose(kind: &str, workers: usize) -> io::Result<Choice> {
     let mut reasons = Vec::new();
     for info in RUNTIMES.iter().filter(|info| kind == "auto" || kind == info.name) {
-        match (info.check)() {
+        match (info.check)(workers) {
             Ok(()) => return Ok(Choice { info, reasons }),
             Err(reason) => reasons.push(format!("runtime {}: {reason}", info.name)),
         }

@@ -23,7 +23,7 @@ use ::monoio::{IoUringDriver, LegacyDriver, RuntimeBuilder};
 use io_uring_of_engines::{Builder, IoUring};
 
 use super::hosted::{Bufs, Engine, Hosted, check};
-use super::ring::Unavailable;
+use super::ring::{Unavailable, patiently};
 use super::{BufMut, Examined, Info};
 
 /// Entries of the submission queue: what one turn submits without a second call.
@@ -43,7 +43,7 @@ pub const INFO: Info = Info {
     name: "monoio",
     about: "the crate monoio on io_uring, one event loop a core",
     is_per_core: true,
-    check: || check_uring().map_err(|reason| reason.to_string()),
+    check: |loops| check_uring(loops).map_err(|reason| reason.to_string()),
     examine: Examined::default,
 };
 
@@ -52,7 +52,7 @@ pub const EPOLL_INFO: Info = Info {
     name: "monoio-epoll",
     about: "the crate monoio on epoll, one event loop a core: works where io_uring is blocked",
     is_per_core: true,
-    check: || check::receive_once::<Loop<Epoll>>().map_err(|reason| reason.to_string()),
+    check: |_| check::receive_once::<Loop<Epoll>>().map_err(|reason| reason.to_string()),
     examine: Examined::default,
 };
 
@@ -119,11 +119,11 @@ fn ways() -> [Builder; 3] {
     ways
 }
 
-/// The first way that the kernel knows.
-fn best_way() -> io::Result<Builder> {
+/// The first way that the kernel knows, with memory for so many rings.
+fn best_way(rings: usize) -> io::Result<Builder> {
     let mut refused = io::Error::from_raw_os_error(libc::EINVAL);
     for way in ways() {
-        match check::try_ring(&way) {
+        match check::try_rings(&way, SUBMISSIONS, rings) {
             Ok(()) => return Ok(way),
             Err(error) if error.raw_os_error() == Some(libc::EINVAL) => refused = error,
             Err(error) => return Err(error),
@@ -133,7 +133,7 @@ fn best_way() -> io::Result<Builder> {
 }
 
 fn build() -> io::Result<::monoio::Runtime<TimeDriver<IoUringDriver>>> {
-    build_with(best_way().map_err(|error| Unavailable::from_setup(&error))?)
+    build_with(patiently(|| best_way(1)).map_err(|error| Unavailable::from_setup(&error))?)
 }
 
 fn build_with(way: Builder) -> io::Result<::monoio::Runtime<TimeDriver<IoUringDriver>>> {
@@ -141,8 +141,8 @@ fn build_with(way: Builder) -> io::Result<::monoio::Runtime<TimeDriver<IoUringDr
     builder.enable_timer().build()
 }
 
-fn check_uring() -> Result<(), Unavailable> {
-    best_way().map_err(|error| Unavailable::from_setup(&error))?;
+fn check_uring(loops: usize) -> Result<(), Unavailable> {
+    patiently(|| best_way(loops)).map_err(|error| Unavailable::from_setup(&error))?;
     check::receive_once::<Loop<Uring>>()
 }
 

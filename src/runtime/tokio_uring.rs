@@ -20,7 +20,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::time::Sleep;
 
 use super::hosted::{Bufs, Engine, Hosted, check};
-use super::ring::Unavailable;
+use super::ring::{Unavailable, patiently};
 use super::{Buf, BufMut, Examined, Info};
 
 /// Entries of the submission queue.
@@ -38,7 +38,7 @@ pub const INFO: Info = Info {
     name: "tokio-uring",
     about: "the crate tokio-uring, one event loop a core: for comparison",
     is_per_core: true,
-    check: || check_all().map_err(|reason| reason.to_string()),
+    check: |loops| check_all(loops).map_err(|reason| reason.to_string()),
     examine: Examined::default,
 };
 
@@ -66,21 +66,21 @@ fn ways() -> [Builder; 2] {
     ways
 }
 
-/// The first way that the kernel knows.
-fn best_way() -> Result<Builder, Unavailable> {
+/// The first way that the kernel knows, with memory for so many rings.
+fn best_way(rings: usize) -> io::Result<Builder> {
     let mut refused = io::Error::from_raw_os_error(libc::EINVAL);
     for way in ways() {
-        match check::try_ring(&way) {
+        match check::try_rings(&way, SUBMISSIONS, rings) {
             Ok(()) => return Ok(way),
             Err(error) if error.raw_os_error() == Some(libc::EINVAL) => refused = error,
-            Err(error) => return Err(Unavailable::from_setup(&error)),
+            Err(error) => return Err(error),
         }
     }
-    Err(Unavailable::from_setup(&refused))
+    Err(refused)
 }
 
-fn check_all() -> Result<(), Unavailable> {
-    best_way()?;
+fn check_all(loops: usize) -> Result<(), Unavailable> {
+    patiently(|| best_way(loops)).map_err(|error| Unavailable::from_setup(&error))?;
     check::receive_once::<Loop>()
 }
 
@@ -91,7 +91,7 @@ impl Engine for Loop {
     const IS_NONBLOCKING: bool = false;
 
     fn run<F: Future>(root: F) -> io::Result<F::Output> {
-        let way = best_way()?;
+        let way = patiently(|| best_way(1)).map_err(|error| Unavailable::from_setup(&error))?;
         let mut builder = ::tokio_uring::builder();
         builder.entries(SUBMISSIONS).uring_builder(&way);
         Ok(::tokio_uring::Runtime::new(&builder)?.block_on(root))

@@ -1,6 +1,8 @@
 //! A machine on which io_uring is denied: the program serves nevertheless, says why, and tells what to change.
 
-use std::process::Output;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::{Command, Output};
 
 use crate::support::curl::curl;
 use crate::support::denied::without_io_uring;
@@ -31,6 +33,38 @@ fn the_demo_serves_and_says_why_it_is_not_the_best() {
         assert!(!said.contains("runtime ring, listening"), "{said}");
         assert!(said.contains(": the best that this machine allows"), "{said}");
     }
+}
+
+/// Memory that is enough for the ring of one worker and not for those of all: an ordinary user's locked memory is
+/// counted, root's is not.
+#[test]
+fn what_has_memory_for_some_workers_only_is_not_taken() {
+    let Ok(found) = Command::new("setpriv").args(["--reuid=65534", "--clear-groups", "true"]).output() else {
+        eprintln!("skipped: there is no setpriv");
+        return;
+    };
+    if !found.status.success() {
+        eprintln!("skipped: only root can become somebody else");
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let program = directory.path().join("ringway");
+    std::fs::copy(env!("CARGO_BIN_EXE_ringway"), &program).unwrap();
+    std::fs::set_permissions(directory.path(), Permissions::from_mode(0o755)).unwrap();
+    let found = Command::new("setpriv")
+        .args(["--reuid=65534", "--clear-groups", "prlimit", "--memlock=250000:250000"])
+        .arg(&program)
+        .args(["doctor", "--json"])
+        .output()
+        .unwrap();
+    let said = String::from_utf8(found.stdout).unwrap();
+    let said: serde_json::Value = serde_json::from_str(&said).unwrap();
+    let workers = said["machine"]["cores"].as_u64().unwrap();
+    let has_memory = workers == 1;
+    let ring = &said["runtimes"][0];
+    assert!(has_memory || ring["available"] == false, "{ring}");
+    let is_why = |why: &str| ["memory", "denied", "missing"].iter().any(|word| why.contains(word));
+    assert!(has_memory || is_why(ring["why"].as_str().unwrap()), "{ring}");
 }
 
 #[test]

@@ -14,7 +14,7 @@ use crate::support::{OneUpstream, PATIENCE, Proxy, free_address, tool, wait_for}
 /// The runtimes of the table that this machine allows.
 pub(crate) fn runtimes() -> Vec<&'static str> {
     let (good, bad): (Vec<_>, Vec<_>) =
-        ringway::runtime::RUNTIMES.iter().partition(|info| (info.check)().is_ok());
+        ringway::runtime::RUNTIMES.iter().partition(|info| (info.check)(2).is_ok());
     for info in bad {
         crate::skipped(info.name, "this machine does not allow it");
     }

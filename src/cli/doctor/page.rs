@@ -211,14 +211,14 @@ mod tests {
         name: "ring",
         about: "a loop",
         is_per_core: true,
-        check: || Err(Unavailable::Disabled(2).to_string()),
+        check: |_| Err(Unavailable::Disabled(2).to_string()),
         examine: Examined::default,
     };
     static THREADS: Info = Info {
         name: "threads",
         about: "a crew",
         is_per_core: false,
-        check: || Ok(()),
+        check: |_| Ok(()),
         examine: Examined::default,
     };
 
@@ -234,8 +234,8 @@ mod tests {
             io_uring_disabled: Some(2),
             is_filtered: Some(false),
         };
-        let refusal = (RING.check)().unwrap_err();
-        let runtimes = [&RING, &THREADS].map(Found::gather).into();
+        let refusal = (RING.check)(1).unwrap_err();
+        let runtimes = [&RING, &THREADS].map(|info| Found::gather(info, 1)).into();
         Findings {
             machine,
             runtimes,

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::net::{Ipv4Addr, TcpListener};
 use std::time::Duration;
 
-use io_uring_of_engines::Builder;
+use io_uring_of_engines::{Builder, IoUring};
 
 use super::{Engine, Hosted};
 use crate::runtime::ring::Unavailable;
@@ -13,13 +13,14 @@ use crate::runtime::{DrainSignal, Options, Peers, Runtime, Started, Stream};
 /// How long a message over loopback may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Whether the kernel makes such a ring, and lets it be entered. An engine may ask no more after that: some panic, and
+/// Whether the kernel makes so many such rings at once, and lets them be entered. An engine may ask no more after that: some panic, and
 /// some try for ever.
 ///
 /// # Errors
 /// What is in the way.
-pub(in crate::runtime) fn try_ring(builder: &Builder) -> io::Result<()> {
-    builder.build(1)?.submit().map(drop)
+pub(in crate::runtime) fn try_rings(builder: &Builder, submissions: u32, count: usize) -> io::Result<()> {
+    let rings: Vec<IoUring> = (0..count).map(|_| builder.build(submissions)).collect::<io::Result<_>>()?;
+    rings.iter().try_for_each(|ring| ring.submit().map(drop))
 }
 
 /// Receives one message over loopback, on a thread of its own: an engine may not run inside of another one.

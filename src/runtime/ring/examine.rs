@@ -119,11 +119,11 @@ fn set_up() -> Feature {
 
 /// No operation of io_uring, but a part of the loop: see `relay`.
 fn big_pipes(has_ring: bool) -> Feature {
-    let outcome = match probe::open_a_big_pipe() {
-        _ if !can_splice() => unavailable(&Unavailable::FatalSigpipe),
+    let outcome = match probe::splice_between_pipes().map_err(Unavailable::NoSplice).and_then(|()| big_pipe())
+    {
         Ok(()) if !has_ring => Outcome::Off(format!("it would work, but not without {SET_UP}")),
         Ok(()) => Outcome::Active,
-        Err(error) => unavailable(&Unavailable::SmallPipes(error)),
+        Err(why) => unavailable(&why),
     };
     Feature {
         name: "splice",
@@ -131,6 +131,13 @@ fn big_pipes(has_ring: bool) -> Feature {
         need: Need::Better,
         outcome,
     }
+}
+
+fn big_pipe() -> Result<(), Unavailable> {
+    if !can_splice() {
+        return Err(Unavailable::FatalSigpipe);
+    }
+    probe::open_a_big_pipe().map_err(Unavailable::SmallPipes)
 }
 
 fn unavailable(why: &Unavailable) -> Outcome {

@@ -42,9 +42,9 @@ use socket2::Socket;
 pub use listener::RingListener;
 use ops::Kind;
 use setup::Abilities;
-#[cfg(any(feature = "monoio", feature = "tokio-uring"))]
-pub(super) use setup::can_splice;
 pub use setup::check;
+#[cfg(any(feature = "monoio", feature = "tokio-uring"))]
+pub(super) use setup::{can_splice, patiently};
 use state::{Due, News, State};
 pub use stream::RingStream;
 pub use unavailable::{Hint, Unavailable};
@@ -68,7 +68,7 @@ pub const INFO: Info = Info {
     name: "ring",
     about: "our own event loop on io_uring, one a core",
     is_per_core: true,
-    check: || check().map_err(|reason| reason.to_string()),
+    check: |workers| check(workers).map_err(|reason| reason.to_string()),
     examine: examine::examine,
 };
 

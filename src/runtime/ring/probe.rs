@@ -3,7 +3,7 @@
 //! A kernel that knows an operation may still do it wrongly, and one without its number in a list may do it well: so
 //! nothing here asks for a version.
 
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::mem;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
@@ -178,6 +178,19 @@ pub(super) fn refuse_what_is_not_listed() -> io::Result<()> {
 /// What the kernel says (`fs.pipe-user-pages-soft`, `fs.pipe-max-size`).
 pub(super) fn open_a_big_pipe() -> io::Result<()> {
     Pipes::default().take().map(drop)
+}
+
+/// Splices from one pipe into another.
+///
+/// # Errors
+/// What the kernel says, or a seccomp profile in its place.
+pub(super) fn splice_between_pipes() -> io::Result<()> {
+    let ((from, mut near), (mut far, to)) = (io::pipe()?, io::pipe()?);
+    near.write_all(b"ring")?;
+    let count = rustix::pipe::splice(&from, None, &to, None, 4, rustix::pipe::SpliceFlags::NONBLOCK)?;
+    let mut bytes = [0; 4];
+    far.read_exact(&mut bytes[..count])?;
+    if bytes == *b"ring" { Ok(()) } else { Err(io::Error::other("other bytes came out than went in")) }
 }
 
 /// A ring to try things on, and a moment by which everything has to have come out.

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
 use io_uring::IoUring;
 
@@ -12,6 +13,10 @@ use super::unavailable::Unavailable;
 const SUBMISSIONS: u32 = 512;
 /// Entries of the completion queue: multishot operations overflow a small one.
 const COMPLETIONS: u32 = 8192;
+
+/// How long memory for rings is waited for, and how long between two tries.
+const PATIENCE: Duration = Duration::from_secs(1);
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// What the loop does in a better way where the kernel is able to, as functional self-tests found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,12 +57,13 @@ pub(super) enum Beginning {
     Disabled,
 }
 
-/// Whether a ring can be had: sets one up and receives through it.
+/// Whether so many workers can have a ring each: sets them up, all at once, and receives through one.
 ///
 /// # Errors
 /// What is in the way.
-pub fn check() -> Result<(), Unavailable> {
-    build(Beginning::Enabled).map_err(|error| Unavailable::from_setup(&error))?;
+pub fn check(workers: usize) -> Result<(), Unavailable> {
+    let all = || (0..workers).map(|_| build(Beginning::Enabled)).collect::<io::Result<Vec<IoUring>>>();
+    patiently(all).map_err(|error| Unavailable::from_setup(&error))?;
     probe::receive().map_err(|error| Unavailable::from_trial(&error, "recv into a provided buffer", "6.1"))
 }
 
@@ -87,11 +93,28 @@ pub(super) fn build_sized(beginning: Beginning, submissions: u32, completions: u
     builder.build(submissions)
 }
 
-/// Whether splicing is safe: splice(2) to a closed connection raises SIGPIPE, so that has to be ignored, as it is in
-/// Rust programs by default.
+/// Makes rings; where memory is short, again for a second: the kernel gives the memory of a ring back some time after it
+/// was closed, and the self-tests, or the process that this one replaces, have just closed some.
+///
+/// # Errors
+/// What the kernel says.
+pub(in crate::runtime) fn patiently<T>(make: impl Fn() -> io::Result<T>) -> io::Result<T> {
+    let by = Instant::now() + PATIENCE;
+    loop {
+        match make() {
+            Err(error) if error.raw_os_error() == Some(libc::ENOMEM) && Instant::now() < by => {
+                std::thread::sleep(PAUSE);
+            }
+            made => return made,
+        }
+    }
+}
+
+/// Whether splicing is possible and safe: a seccomp profile may forbid it, and splice(2) to a closed connection raises
+/// SIGPIPE, so that has to be ignored, as it is in Rust programs by default.
 pub(in crate::runtime) fn can_splice() -> bool {
     static FOUND: OnceLock<bool> = OnceLock::new();
-    *FOUND.get_or_init(ignores_sigpipe)
+    *FOUND.get_or_init(|| ignores_sigpipe() && probe::splice_between_pipes().is_ok())
 }
 
 #[expect(unsafe_code, reason = "the state of a signal can only be asked for with a bare call")]

@@ -86,7 +86,8 @@ impl State {
         member: Member,
     ) -> io::Result<Self> {
         let beginning = if abilities.restrictions { Beginning::Disabled } else { Beginning::Enabled };
-        let ring = setup::build(beginning).map_err(|error| Unavailable::from_setup(&error))?;
+        let ring =
+            setup::patiently(|| setup::build(beginning)).map_err(|error| Unavailable::from_setup(&error))?;
         let window = pool.limit().clamp(1, WINDOW).next_power_of_two() as u16;
         let lent = Lent::new(&ring, pool, window)?;
         if abilities.restrictions {

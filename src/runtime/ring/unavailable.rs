@@ -25,6 +25,8 @@ pub enum Unavailable {
     SmallPipes(io::Error),
     /// Writing to a closed connection would end the process.
     FatalSigpipe,
+    /// splice(2) does not work; what the kernel says.
+    NoSplice(io::Error),
     /// Something else.
     Other(io::Error),
 }
@@ -146,6 +148,7 @@ impl Unavailable {
             Self::Untried(error) => format!("the self-tests cannot be made: {error}"),
             Self::SmallPipes(error) => format!("no pipe of 1 MiB is granted: {error}"),
             Self::FatalSigpipe => "SIGPIPE would end the process".to_owned(),
+            Self::NoSplice(error) => format!("splice(2) does not work: {error}"),
             Self::Other(error) => format!("the ring could not be set up: {error}"),
         }
     }
@@ -174,6 +177,7 @@ impl Unavailable {
             Self::SmallPipes(_) => "raise fs.pipe-max-size to 1048576 and fs.pipe-user-pages-soft, or run with CAP_SYS_RESOURCE"
                 .to_owned(),
             Self::FatalSigpipe => "have the process ignore SIGPIPE".to_owned(),
+            Self::NoSplice(_) => "allow splice in the seccomp profile".to_owned(),
             Self::Other(_) => "see what the kernel's log says".to_owned(),
         }
     }

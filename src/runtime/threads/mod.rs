@@ -39,7 +39,7 @@ pub const INFO: Info = Info {
     name: "threads",
     about: "the classic threaded model: a thread serves one connection at a time",
     is_per_core: false,
-    check: || Ok(()),
+    check: |_| Ok(()),
     examine: Examined::default,
 };
 
