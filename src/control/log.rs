@@ -115,8 +115,9 @@ fn write_all(log: &Log, ends: &AtomicBool, mut out: Box<dyn Write + Send>) {
 mod tests {
     use super::*;
     use crate::config::{LogFormat, WhenFull};
+    use crate::telemetry::Moments;
     use crate::telemetry::Record;
-    use crate::telemetry::record::{Moments, Traffic};
+    use crate::telemetry::record::Traffic;
     use std::net::SocketAddr;
     use std::time::Instant;
 
@@ -143,12 +144,14 @@ mod tests {
     fn write(log: &Log) {
         let now = Instant::now();
         log.writer().write(&Record {
-            moments: Moments { begun: now, done: now },
+            moments: Moments::new(now),
             client: SocketAddr::from(([127, 0, 0, 1], 5555)),
             listener: "web",
             host: None,
             request: b"GET /",
+            pick: None,
             backend: None,
+            place: None,
             traffic: Traffic::default(),
             status: Some(200),
             failure: None,

@@ -4,7 +4,7 @@ pub mod idle;
 pub mod retry;
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -49,10 +49,23 @@ pub struct Backend {
 /// The order in which eligible backends are picked, until the eligible set changes.
 #[derive(Debug)]
 struct Cycle {
+    /// Counted from 0.
+    number: u64,
     order: Vec<BackendId>,
-    cursor: AtomicUsize,
+    cursor: AtomicU64,
     /// When the first ejected backend may come back.
     renew_at: Option<Instant>,
+}
+
+/// Whose turn it was: which pick of which cycle, both counted from 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pick {
+    /// The backend.
+    pub backend: BackendId,
+    /// Picks of the cycle before it.
+    pub number: u64,
+    /// Cycles of the upstream before this one.
+    pub cycle: u64,
 }
 
 /// The backends that an exchange has tried already.
@@ -76,7 +89,7 @@ impl Upstream {
             })
             .collect();
         let ejected = vec![None; backends.len()];
-        let cycle = Cycle::new(&backends, config.policy, &ejected);
+        let cycle = Cycle::new(0, &backends, config.policy, &ejected);
         Self {
             name: config.name.clone(),
             backend_idle: config.backend_idle,
@@ -110,15 +123,16 @@ impl Upstream {
     }
 
     /// The backend whose turn it is. Ejected ones are left out, unless all are: then they are tried anyway.
-    pub fn pick(&self, now: Instant) -> BackendId {
+    pub fn pick(&self, now: Instant) -> Pick {
         let mut cycle = self.cycle.load();
         if cycle.renew_at.is_some_and(|at| at <= now) {
             drop(cycle);
             self.renew(now);
             cycle = self.cycle.load();
         }
-        let turn = cycle.cursor.fetch_add(1, Ordering::Relaxed);
-        cycle.order[turn % cycle.order.len()]
+        let number = cycle.cursor.fetch_add(1, Ordering::Relaxed);
+        let backend = cycle.order[(number % cycle.order.len() as u64) as usize];
+        Pick { backend, number, cycle: cycle.number }
     }
 
     /// A backend that was not tried yet, after a failed connect; `None` when each eligible one was. No turn is taken.
@@ -179,7 +193,8 @@ impl Upstream {
     }
 
     fn store(&self, ejected: &[Option<Instant>]) {
-        self.cycle.store(Arc::new(Cycle::new(&self.backends, self.policy, ejected)));
+        let number = self.cycle.load().number + 1;
+        self.cycle.store(Arc::new(Cycle::new(number, &self.backends, self.policy, ejected)));
     }
 
     fn lock_ejected(&self) -> MutexGuard<'_, Vec<Option<Instant>>> {
@@ -202,7 +217,7 @@ impl Drop for InFlight<'_> {
 }
 
 impl Cycle {
-    fn new(backends: &[Backend], policy: &Policy, ejected: &[Option<Instant>]) -> Self {
+    fn new(number: u64, backends: &[Backend], policy: &Policy, ejected: &[Option<Instant>]) -> Self {
         let weights = |with_ejected: bool| -> Vec<(BackendId, u32)> {
             (0..backends.len())
                 .filter(|i| with_ejected || ejected[*i].is_none())
@@ -214,8 +229,9 @@ impl Cycle {
             eligible = weights(true);
         }
         Self {
+            number,
             order: (policy.cycle)(&eligible),
-            cursor: AtomicUsize::new(0),
+            cursor: AtomicU64::new(0),
             renew_at: ejected.iter().flatten().min().copied(),
         }
     }
@@ -240,7 +256,7 @@ mod tests {
     }
 
     fn picks(upstream: &Upstream, now: Instant, count: usize) -> Vec<usize> {
-        (0..count).map(|_| upstream.pick(now).0).collect()
+        (0..count).map(|_| upstream.pick(now).backend.0).collect()
     }
 
     #[test]
@@ -252,7 +268,7 @@ mod tests {
             for _ in 0..4 {
                 scope.spawn(|| {
                     for _ in 0..2_500 {
-                        counts[upstream.pick(now).0].fetch_add(1, Ordering::Relaxed);
+                        counts[upstream.pick(now).backend.0].fetch_add(1, Ordering::Relaxed);
                     }
                 });
             }
@@ -271,6 +287,20 @@ mod tests {
     }
 
     #[test]
+    fn picks_are_numbered_and_a_change_begins_a_new_cycle() {
+        let (upstream, now) = (upstream(2), Instant::now());
+        let next = || {
+            let Pick { backend, number, cycle } = upstream.pick(now);
+            (backend.0, number, cycle)
+        };
+        assert_eq!([next(), next(), next()], [(0, 0, 0), (1, 1, 0), (0, 2, 0)]);
+        upstream.eject(BackendId(0), now);
+        assert_eq!([next(), next()], [(1, 0, 1), (1, 1, 1)]);
+        upstream.restore(BackendId(0));
+        assert_eq!([next(), next()], [(0, 0, 2), (1, 1, 2)]);
+    }
+
+    #[test]
     fn when_all_are_ejected_they_are_tried_anyway() {
         let (upstream, now) = (upstream(2), Instant::now());
         upstream.eject(BackendId(0), now);
@@ -283,7 +313,7 @@ mod tests {
     #[test]
     fn failovers_leave_out_what_was_tried_and_take_no_turn() {
         let (upstream, now) = (upstream(3), Instant::now());
-        assert_eq!(upstream.pick(now), BackendId(0));
+        assert_eq!(upstream.pick(now), Pick { backend: BackendId(0), number: 0, cycle: 0 });
         let tried = Tried::from_slice(&[BackendId(0)]);
         let another: Vec<_> = (0..4).map(|_| upstream.pick_another(&tried)).collect();
         assert_eq!(another, [1, 2, 1, 2].map(|i| Some(BackendId(i))));
