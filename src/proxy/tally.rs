@@ -104,12 +104,11 @@ impl Tally {
         if !self.moments.get().is_done() {
             self.mark(connection.runtime(), Moments::done);
         }
-        let failure = self.failure.get();
         let attempt = self.attempt.get();
         let shared = &connection.worker.shared;
         let picked = self.pick.get().map(|(id, pick)| (id, shared.upstream(id), pick));
         let backend = self.backend.get();
-        connection.worker.log.borrow_mut().write(&Record {
+        connection.worker.recorder.borrow_mut().take(&Record {
             moments: self.moments.get(),
             client: connection.peer,
             listener: &connection.listener().name,
@@ -130,7 +129,7 @@ impl Tally {
                 reused: attempt.reused,
             },
             status: self.status.get(),
-            failure: failure.as_ref().map(|failure| failure as &dyn std::fmt::Display),
+            failure: self.failure.get().map(Failure::label),
         });
     }
 }

@@ -121,8 +121,8 @@ fn write_escaped(line: &mut String, bytes: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::telemetry::Moments;
     use crate::telemetry::record::{Pick, Traffic};
+    use crate::telemetry::{Label, Moments};
     use std::net::SocketAddr;
     use std::time::{Duration, Instant};
 
@@ -164,7 +164,7 @@ mod tests {
     #[test]
     fn a_json_line_has_the_exchange_on_it() {
         let mut line = String::new();
-        let failure = &"backend.connect.refused";
+        let failure = Label { side: "backend", stage: "connect", cause: "refused" };
         let failed = Record { backend: Some("127.0.0.1:1"), failure: Some(failure), ..record() };
         write_json(&mut line, &failed, SystemTime::UNIX_EPOCH);
         let expected = serde_json::json!({

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 
-use super::Moments;
+use super::{Label, Moments};
 
 /// One exchange, over. Borrowed from the exchange: whoever keeps something of it copies that.
 pub struct Record<'a> {
@@ -27,8 +27,8 @@ pub struct Record<'a> {
     pub traffic: Traffic,
     /// The status of the answer that was written for the client; absent if there was none.
     pub status: Option<u16>,
-    /// The label of what went wrong, `side.stage.cause`, if anything did.
-    pub failure: Option<&'a dyn fmt::Display>,
+    /// What went wrong, if anything did.
+    pub failure: Option<Label>,
 }
 
 /// A turn of an upstream's balancer.
