@@ -1,5 +1,6 @@
 //! The command line: one file per subcommand, and the exit codes.
 
+mod audit;
 mod check;
 mod demo;
 mod doctor;
@@ -34,6 +35,7 @@ Examples:
   ringway check ringway.toml            what is wrong with it, or what it means in full
   ringway run --config ringway.toml     serve until SIGTERM or SIGINT
   ringway doctor                        what this machine allows, and what to change for more
+  ringway audit access.log              whether each backend got its share
 
 Exit codes:
   0   all is well
@@ -60,6 +62,7 @@ struct Arguments {
 enum Command {
     Run(run::Arguments),
     Check(check::Arguments),
+    Audit(audit::Arguments),
     Demo(demo::Arguments),
     Doctor(doctor::Arguments),
 }
@@ -85,6 +88,7 @@ pub fn main() -> ExitCode {
         None => help(),
         Some(Command::Run(arguments)) => run::run(&arguments),
         Some(Command::Check(arguments)) => check::check(&arguments),
+        Some(Command::Audit(arguments)) => audit::audit(&arguments),
         Some(Command::Demo(arguments)) => demo::demo(&arguments),
         Some(Command::Doctor(arguments)) => doctor::doctor(&arguments),
     })

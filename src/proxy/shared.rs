@@ -32,7 +32,8 @@ pub(super) struct ConnectionCount(Arc<Shared>);
 impl Shared {
     /// The state of a process that starts.
     pub fn new(config: Config, log: Log) -> Arc<Self> {
-        let upstreams: Vec<Upstream> = config.upstreams.iter().map(Upstream::new).collect();
+        let upstreams: Vec<Upstream> =
+            config.upstreams.iter().map(|upstream| Upstream::new(upstream, log.started_s())).collect();
         let first_places = upstreams
             .iter()
             .scan(0, |next, upstream| {

@@ -100,6 +100,12 @@ impl Log {
         !matches!(self.inner.target, Target::Off)
     }
 
+    /// When the log was made, in seconds after 1970: a process that is started anew has a greater one.
+    pub fn started_s(&self) -> u64 {
+        let (_, time_of_day) = self.inner.anchor;
+        time_of_day.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
+    }
+
     /// A writer for one worker.
     pub fn writer(&self) -> LogWriter {
         let queue = match &self.inner.target {

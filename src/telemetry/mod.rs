@@ -4,6 +4,7 @@
 //! reads the [`Meter`], which merges what the workers have written and stops none of them.
 
 pub mod access_log;
+pub mod audit;
 mod distribution;
 mod failures;
 mod line;
@@ -21,5 +22,5 @@ pub use meter::{Meter, Recorder};
 pub use moments::{Moments, Phases};
 pub use notice::notice;
 pub use record::Record;
-pub use series::{Series, SeriesTable};
+pub use series::{BACKEND_SERIES, Series, SeriesTable};
 pub use shard::{Counter, Phase};

@@ -40,7 +40,7 @@ pub struct Pick<'a> {
     pub backend: &'a str,
     /// Its number in the cycle, counted from 0.
     pub number: u64,
-    /// The cycle: a change of the eligible backends begins a new one.
+    /// The cycle: a change of the eligible backends, or a start of the process, begins a new one with a greater number.
     pub cycle: u64,
 }
 

@@ -4,7 +4,7 @@ use crate::config::Config;
 
 /// Series of single backends that there are at the most: each one may take 1.5 MiB in each shard, in the worst case.
 /// Backends beyond that are counted under their upstream alone.
-pub(super) const BACKEND_SERIES: usize = 128;
+pub const BACKEND_SERIES: usize = 128;
 /// Series of whole upstreams that there are at the most, for backends that have none of their own. Beyond that they
 /// share one.
 pub(super) const UPSTREAM_SERIES: usize = 32;

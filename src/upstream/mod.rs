@@ -49,7 +49,6 @@ pub struct Backend {
 /// The order in which eligible backends are picked, until the eligible set changes.
 #[derive(Debug)]
 struct Cycle {
-    /// Counted from 0.
     number: u64,
     order: Vec<BackendId>,
     cursor: AtomicU64,
@@ -57,14 +56,14 @@ struct Cycle {
     renew_at: Option<Instant>,
 }
 
-/// Whose turn it was: which pick of which cycle, both counted from 0.
+/// Whose turn it was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pick {
     /// The backend.
     pub backend: BackendId,
     /// Picks of the cycle before it.
     pub number: u64,
-    /// Cycles of the upstream before this one.
+    /// The cycle: each one's number is greater than that of the one before.
     pub cycle: u64,
 }
 
@@ -76,8 +75,8 @@ pub type Tried = SmallVec<[BackendId; 4]>;
 pub struct InFlight<'a>(&'a Backend);
 
 impl Upstream {
-    /// All backends eligible, none in flight.
-    pub fn new(config: &UpstreamConfig) -> Self {
+    /// All backends eligible, none in flight. Its cycles are numbered from `first_cycle` on.
+    pub fn new(config: &UpstreamConfig, first_cycle: u64) -> Self {
         let backends: Vec<Backend> = config
             .backends
             .iter()
@@ -89,7 +88,7 @@ impl Upstream {
             })
             .collect();
         let ejected = vec![None; backends.len()];
-        let cycle = Cycle::new(0, &backends, config.policy, &ejected);
+        let cycle = Cycle::new(first_cycle, &backends, config.policy, &ejected);
         Self {
             name: config.name.clone(),
             backend_idle: config.backend_idle,
@@ -244,7 +243,7 @@ mod tests {
     use crate::config::BackendConfig;
 
     fn upstream(count: u16) -> Upstream {
-        Upstream::new(&UpstreamConfig {
+        let config = UpstreamConfig {
             name: "test".to_owned(),
             policy: &POLICIES[0],
             fail_for: Duration::from_secs(5),
@@ -252,7 +251,8 @@ mod tests {
             backends: (0..count)
                 .map(|i| BackendConfig { address: SocketAddr::from(([127, 0, 0, 1], 9000 + i)), weight: 1 })
                 .collect(),
-        })
+        };
+        Upstream::new(&config, 0)
     }
 
     fn picks(upstream: &Upstream, now: Instant, count: usize) -> Vec<usize> {
