@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 
+use super::admin::{self, Admin};
 use super::launch::{self, Server};
 use super::log::{self, LogThread, Reopener};
 use super::seal::seal;
@@ -65,12 +66,22 @@ fn start_and_wait(config: Config, log: &LogThread, announce: impl FnOnce(&Server
         let _entered = runtime.enter();
         Signals::new()?
     };
+    let socket = admin::bind(config.admin.as_ref())?;
     let mut server = launch::start(config, log.log())?;
     introduce(&server);
     let confinement = confine(&mut server);
     notice(format_args!("runtime {}: {}; {confinement}", server.runtime, server.why));
+    if let Some(socket) = socket {
+        notice(format_args!("admin API on {}", socket.address()));
+        runtime.spawn(admin::serve(socket, Admin::new(&server)));
+    }
     announce(&server);
-    runtime.block_on(wait(server, signals, log.reopener()))
+    let shared = Arc::clone(server.shared());
+    let result = runtime.block_on(wait(server, signals, log.reopener()));
+    if let Some(summary) = admin::summary(&shared) {
+        notice(format_args!("what was served:\n{}", summary.trim_end()));
+    }
+    result
 }
 
 /// Waits for the workers' loops, and then lets no other ring come after theirs; says what holds from then on.

@@ -64,6 +64,17 @@ impl Distribution {
         self.max_us
     }
 
+    /// How many values there are up to a bound, to [`DIGITS`] digits.
+    pub fn count_up_to(&self, bound_us: u64) -> u64 {
+        let last = bucket_of(bound_us) as u32;
+        self.counts.iter().take_while(|(bucket, _)| *bucket <= last).map(|(_, count)| count).sum()
+    }
+
+    /// Buckets that are not empty: what keeping it costs.
+    pub fn buckets(&self) -> usize {
+        self.counts.len()
+    }
+
     /// This and another distribution together.
     #[must_use]
     pub fn merged(&self, other: &Self) -> Self {

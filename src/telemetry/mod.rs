@@ -5,6 +5,7 @@
 
 pub mod access_log;
 pub mod audit;
+pub mod catalogue;
 mod distribution;
 mod failures;
 mod line;

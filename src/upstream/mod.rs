@@ -42,7 +42,8 @@ pub struct Backend {
     pub address: SocketAddr,
     /// Its address as text: how it is named in the log, and the authority for a request that has none.
     pub name: String,
-    weight: u32,
+    /// Its share.
+    pub weight: u32,
     in_flight: AtomicUsize,
 }
 
@@ -69,6 +70,19 @@ pub struct Pick {
 
 /// The backends that an exchange has tried already.
 pub type Tried = SmallVec<[BackendId; 4]>;
+
+/// A backend as it is now.
+#[derive(Debug)]
+pub struct BackendState<'a> {
+    /// The backend.
+    pub backend: &'a Backend,
+    /// Exchanges in flight.
+    pub in_flight: usize,
+    /// It refused a connection, and is left alone until then.
+    pub ejected_until: Option<Instant>,
+    /// Picks of it in the cycle that runs.
+    pub picks: u64,
+}
 
 /// An exchange in flight at a backend; over when dropped.
 #[derive(Debug)]
@@ -119,6 +133,17 @@ impl Upstream {
     /// Exchanges in flight at all backends together.
     pub fn in_flight(&self) -> usize {
         self.backends.iter().map(|backend| backend.in_flight.load(Ordering::Relaxed)).sum()
+    }
+
+    /// Its backends as they are now, and the number of the cycle that runs.
+    pub fn state(&self) -> (u64, Vec<BackendState<'_>>) {
+        let ejected = self.lock_ejected().clone();
+        let cycle = self.cycle.load();
+        let states = self.backends.iter().zip(ejected).enumerate().map(|(id, (backend, ejected_until))| {
+            let in_flight = backend.in_flight.load(Ordering::Relaxed);
+            BackendState { backend, in_flight, ejected_until, picks: cycle.picks_of(BackendId(id)) }
+        });
+        (cycle.number, states.collect())
     }
 
     /// The backend whose turn it is. Ejected ones are left out, unless all are: then they are tried anyway.
@@ -216,6 +241,15 @@ impl Drop for InFlight<'_> {
 }
 
 impl Cycle {
+    /// How often a backend was picked.
+    fn picks_of(&self, id: BackendId) -> u64 {
+        let picks = self.cursor.load(Ordering::Relaxed);
+        let in_first =
+            |length: usize| self.order[..length].iter().filter(|other| **other == id).count() as u64;
+        let length = self.order.len();
+        picks / length as u64 * in_first(length) + in_first((picks % length as u64) as usize)
+    }
+
     fn new(number: u64, backends: &[Backend], policy: &Policy, ejected: &[Option<Instant>]) -> Self {
         let weights = |with_ejected: bool| -> Vec<(BackendId, u32)> {
             (0..backends.len())
@@ -296,8 +330,16 @@ mod tests {
         assert_eq!([next(), next(), next()], [(0, 0, 0), (1, 1, 0), (0, 2, 0)]);
         upstream.eject(BackendId(0), now);
         assert_eq!([next(), next()], [(1, 0, 1), (1, 1, 1)]);
+        let state = |upstream: &Upstream| {
+            let (cycle, states) = upstream.state();
+            let states = states.iter().map(|state| (state.picks, state.ejected_until.is_some()));
+            (cycle, states.collect::<Vec<_>>())
+        };
+        assert_eq!(state(&upstream), (1, vec![(0, true), (2, false)]));
         upstream.restore(BackendId(0));
-        assert_eq!([next(), next()], [(0, 0, 2), (1, 1, 2)]);
+        let next = || upstream.pick(now);
+        assert_eq!([next(), next(), next()].map(|pick| (pick.number, pick.cycle)), [(0, 2), (1, 2), (2, 2)]);
+        assert_eq!(state(&upstream), (2, vec![(2, false), (1, false)]));
     }
 
     #[test]
