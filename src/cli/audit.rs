@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{EXIT_FAILURE, EXIT_OK, fail, load, print};
+use super::{EXIT_FAILURE, fail, load, print};
 use crate::config::Config;
 use crate::telemetry::audit::{Audit, Verdict};
 
@@ -42,7 +42,7 @@ pub(super) fn audit(arguments: &Arguments) -> u8 {
     let verdicts = audit.verdicts(|upstream, backend| weight(config.as_ref(), upstream, backend));
     let is_kept = !verdicts.is_empty() && verdicts.iter().all(|verdict| verdict.findings.is_empty());
     let printed = print(&report(&verdicts, audit.strange()));
-    if is_kept { printed.max(EXIT_OK) } else { EXIT_FAILURE }
+    if is_kept { printed } else { EXIT_FAILURE }
 }
 
 /// The weight of a backend; 1 where no configuration was given.
