@@ -81,17 +81,16 @@ fn show(arguments: &Arguments, mut answer: Answer) -> String {
 }
 
 fn watch(arguments: &Arguments) -> io::Result<u8> {
-    let mut answer = asked(arguments, None)?;
+    let mut id = asked(arguments, None)?.id;
     loop {
         std::thread::sleep(INTERVAL);
-        let id = answer.id;
-        answer = asked(arguments, Some(&id))?;
-        let id = answer.id.clone();
-        let code = print(&format!("{CLEAR}{}", show(arguments, answer)));
-        if code != EXIT_OK {
-            return Ok(code);
+        // A proxy that was started anew does not know the id.
+        let answer = asked(arguments, Some(&id)).or_else(|_| asked(arguments, None))?;
+        id.clone_from(&answer.id);
+        match print(&format!("{CLEAR}{}", show(arguments, answer))) {
+            EXIT_OK => {}
+            code => return Ok(code),
         }
-        answer = Answer { id, since: None, seconds: None, unit: String::new(), series: Vec::new() };
     }
 }
 

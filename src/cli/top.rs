@@ -60,7 +60,8 @@ fn run(terminal: &mut ratatui::DefaultTerminal, admin: &AdminAddress, mut view: 
             return Ok(());
         }
         let id = view.latency.id;
-        view = View::ask(admin, Some(&id))?;
+        // A proxy that was started anew does not know the id.
+        view = View::ask(admin, Some(&id)).or_else(|_| View::ask(admin, None))?;
     }
 }
 
@@ -118,7 +119,7 @@ impl View {
 
     fn title(&self) -> String {
         let Version { version, runtime } = &self.version;
-        let Connections { open, limit, in_flight, .. } = self.connections;
+        let Connections { open, limit, in_flight, ref workers, .. } = self.connections;
         let state = if self.is_ready { "ready" } else { "draining" };
         let rate: f64 = self.of_phase("total").filter_map(|row| self.rate(row)).sum();
         let span = self
@@ -126,7 +127,7 @@ impl View {
             .seconds
             .map_or("since the start".to_owned(), |s| format!("{rate:.0} req/s of {s:.1} s"));
         format!(
-            " ringway {version} on {runtime}, {state}; {open} of {limit} connections, {in_flight} in flight; {span}; q ends"
+            " ringway {version} on {runtime}, {state}; {open} of {limit} connections {workers:?}, {in_flight} in flight; {span}; q ends"
         )
     }
 
@@ -206,7 +207,15 @@ mod tests {
         View {
             version: Version { version: "1.0".to_owned(), runtime: "ring".to_owned() },
             is_ready: true,
-            connections: Connections { open: 3, accepted: 9, limit: 100, in_flight: 4 },
+            connections: Connections {
+                open: 3,
+                workers: vec![1, 2],
+                skew: 0.5,
+                handed_over: 0,
+                accepted: 9,
+                limit: 100,
+                in_flight: 4,
+            },
             upstreams: vec![UpstreamView {
                 upstream: "site".to_owned(),
                 cycle: 1,
@@ -228,7 +237,7 @@ mod tests {
         terminal.draw(|frame| view().draw(frame)).unwrap();
         let screen = terminal.backend().to_string();
         for part in [
-            "ringway 1.0 on ring, ready; 3 of 100 connections, 4 in flight; 250 req/s of 2.0 s",
+            "ringway 1.0 on ring, ready; 3 of 100 connections [1, 2], 4 in flight; 250 req/s of 2.0 s",
             "p99.9",
             "127.0.0.1:1            eligible  2         17        250",
             "1.70 ms",

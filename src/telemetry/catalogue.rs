@@ -36,7 +36,7 @@ pub enum Kind {
 pub struct Reading {
     /// The name of the runtime.
     pub runtime: &'static str,
-    /// Why the better runtimes are not used; empty if there are none.
+    /// Why it is this one, and why the better ones are not used.
     pub reason: String,
     /// Since the start.
     pub uptime_s: f64,
@@ -46,6 +46,12 @@ pub struct Reading {
     pub connections: usize,
     /// Client connections that were accepted.
     pub accepted: u64,
+    /// Client connections that each worker serves.
+    pub loads: Vec<usize>,
+    /// How many of them the most loaded worker serves above the mean.
+    pub skew: f64,
+    /// Client connections that were handed from one worker to another.
+    pub handed_over: u64,
     /// Lines of the access log that found the queue full.
     pub log_dropped: u64,
     /// CPU time and resident memory of the process, where /proc tells.
@@ -130,7 +136,7 @@ pub static METRICS: &[Metric] = &[
         kind: Kind::Gauge,
         unit: "1",
         labels: &["runtime", "reason"],
-        about: "The runtime that runs, and why the better ones do not.",
+        about: "The runtime that runs, why it is this one, and why the better ones do not.",
         read: |reading| vec![Sample::labelled([reading.runtime, &reading.reason], 1.0)],
     },
     Metric {
@@ -164,6 +170,33 @@ pub static METRICS: &[Metric] = &[
         labels: &[],
         about: "Client connections that were accepted.",
         read: |reading| vec![Sample::plain(reading.accepted as f64)],
+    },
+    Metric {
+        name: "ringway_worker_connections",
+        kind: Kind::Gauge,
+        unit: "connections",
+        labels: &["worker"],
+        about: "Client connections that each worker serves.",
+        read: |reading| {
+            let loads = reading.loads.iter().enumerate();
+            loads.map(|(worker, load)| Sample::labelled([&*worker.to_string()], *load as f64)).collect()
+        },
+    },
+    Metric {
+        name: "ringway_connections_skew",
+        kind: Kind::Gauge,
+        unit: "connections",
+        labels: &[],
+        about: "How many client connections the most loaded worker serves above the mean of all.",
+        read: |reading| vec![Sample::plain(reading.skew)],
+    },
+    Metric {
+        name: "ringway_connections_handed_over_total",
+        kind: Kind::Counter,
+        unit: "connections",
+        labels: &[],
+        about: "Client connections that were handed from one worker to a less loaded one.",
+        read: |reading| vec![Sample::plain(reading.handed_over as f64)],
     },
     Metric {
         name: "ringway_requests_total",
@@ -437,6 +470,9 @@ mod tests {
             is_draining: false,
             connections: 3,
             accepted: 7,
+            loads: vec![1, 2],
+            skew: 0.5,
+            handed_over: 1,
             log_dropped: 0,
             usage: Some(Usage { cpu_s: 0.25, resident_bytes: 4096 }),
             backends: vec![],

@@ -22,7 +22,7 @@ use serde::Serialize;
 use super::launch::Server;
 use crate::config::AdminAddress;
 use crate::proxy::Shared;
-use crate::runtime::DrainSignal;
+use crate::runtime::{DrainSignal, Peers};
 use crate::telemetry::{Phase, catalogue};
 use latency::{Asked, Kept, Snapshots};
 
@@ -49,7 +49,9 @@ pub(super) struct Admin {
     shared: Arc<Shared>,
     drain: DrainSignal,
     runtime: &'static str,
+    why: &'static str,
     reasons: Vec<String>,
+    peers: Peers,
     started: Instant,
     snapshots: Mutex<Snapshots>,
 }
@@ -65,7 +67,9 @@ impl Admin {
             shared,
             drain: server.drain_signal(),
             runtime: server.runtime,
+            why: server.why,
             reasons: server.reasons.clone(),
+            peers: server.peers().clone(),
             started: Instant::now(),
         })
     }
@@ -97,7 +101,9 @@ pub(super) async fn serve(socket: AdminSocket, admin: Arc<Admin>) {
         )
         .route(
             "/connections",
-            get(async |State(admin): State<Arc<Admin>>| json(&state::connections(&admin.shared))),
+            get(async |State(admin): State<Arc<Admin>>| {
+                json(&state::connections(&admin.shared, &admin.peers))
+            }),
         )
         .route("/ready", get(ready))
         .route("/version", get(version))
@@ -154,13 +160,15 @@ async fn ready(State(admin): State<Arc<Admin>>) -> Response {
 struct Version<'a> {
     version: &'a str,
     runtime: &'a str,
+    /// Why it is this one.
+    why: &'a str,
     /// Why the better runtimes are not used.
     reasons: &'a [String],
 }
 
 async fn version(State(admin): State<Arc<Admin>>) -> Response {
-    let Admin { runtime, reasons, .. } = &*admin;
-    json(&Version { version: env!("CARGO_PKG_VERSION"), runtime, reasons })
+    let Admin { runtime, why, reasons, .. } = &*admin;
+    json(&Version { version: env!("CARGO_PKG_VERSION"), runtime, why, reasons })
 }
 
 fn gone(id: &str) -> Response {

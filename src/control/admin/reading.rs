@@ -20,11 +20,17 @@ pub(super) fn take(admin: &Admin) -> Reading {
     });
     Reading {
         runtime: admin.runtime,
-        reason: admin.reasons.join("; "),
+        reason: std::iter::once(admin.why)
+            .chain(admin.reasons.iter().map(String::as_str))
+            .collect::<Vec<_>>()
+            .join("; "),
         uptime_s: admin.started.elapsed().as_secs_f64(),
         is_draining: admin.drain.is_raised(),
         connections: shared.connections(),
         accepted: shared.accepted(),
+        loads: admin.peers.loads(),
+        skew: admin.peers.skew(),
+        handed_over: admin.peers.handed_over(),
         log_dropped: shared.log.dropped(),
         usage: usage(),
         backends: backends.collect(),

@@ -5,6 +5,7 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 
 use crate::proxy::Shared;
+use crate::runtime::Peers;
 use crate::upstream::Upstream;
 
 /// One upstream, as `/upstreams` shows it.
@@ -38,8 +39,14 @@ pub struct BackendView {
 /// Client connections, as `/connections` shows them.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Connections {
-    /// Open now. How they are spread over the workers belongs beside it.
+    /// Open now.
     pub open: usize,
+    /// How many of them each worker serves.
+    pub workers: Vec<usize>,
+    /// How many of them the most loaded worker serves above the mean.
+    pub skew: f64,
+    /// Handed from one worker to another, since the start.
+    pub handed_over: u64,
     /// Since the start.
     pub accepted: u64,
     /// `limits.connections`.
@@ -69,9 +76,12 @@ fn view(upstream: &Upstream, now: Instant) -> UpstreamView {
     UpstreamView { upstream: upstream.name.clone(), cycle, backends: backends.collect() }
 }
 
-pub(super) fn connections(shared: &Shared) -> Connections {
+pub(super) fn connections(shared: &Shared, peers: &Peers) -> Connections {
     Connections {
         open: shared.connections(),
+        workers: peers.loads(),
+        skew: peers.skew(),
+        handed_over: peers.handed_over(),
         accepted: shared.accepted(),
         limit: shared.config.limits.connections,
         in_flight: shared.in_flight(),
