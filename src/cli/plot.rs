@@ -27,7 +27,8 @@ fn draw(curves: &[Curve], svg: &mut String) -> Result<(), Box<dyn std::error::Er
     root.fill(&WHITE)?;
     let right = curves.iter().map(|curve| last_nine(curve.count)).fold(1.0, f64::max);
     let points = |curve: &Curve| -> Vec<(f64, f64)> {
-        curve.points.iter().map(|(quantile, ms)| (nines(*quantile).min(right), *ms)).collect()
+        let last = last_nine(curve.count);
+        curve.points.iter().map(|(quantile, ms)| (nines(*quantile).min(last), *ms)).collect()
     };
     let top = curves.iter().flat_map(|curve| &curve.points).map(|(_, ms)| *ms).fold(0.0, f64::max);
     let mut chart = ChartBuilder::on(&root)
@@ -38,6 +39,8 @@ fn draw(curves: &[Curve], svg: &mut String) -> Result<(), Box<dyn std::error::Er
     let is_whole = |at: f64| (at - at.round()).abs() < 1e-6;
     chart
         .configure_mesh()
+        .label_style(("sans-serif", 14))
+        .axis_desc_style(("sans-serif", 16))
         .x_desc("percentile")
         .y_desc("latency in ms")
         .x_labels(right.ceil() as usize + 1)
@@ -53,6 +56,7 @@ fn draw(curves: &[Curve], svg: &mut String) -> Result<(), Box<dyn std::error::Er
     }
     chart
         .configure_series_labels()
+        .label_font(("sans-serif", 15))
         .position(SeriesLabelPosition::UpperLeft)
         .background_style(WHITE)
         .border_style(RGBColor(200, 200, 200))

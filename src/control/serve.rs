@@ -50,6 +50,7 @@ Open, or try with curl:
   http://127.0.0.1:8081/                 five backends in turn (curl -i shows X-Backend)
   http://docs.localhost:8080/            two names on one address
   http://pictures.localhost:8080/
+What it measures: http://127.0.0.1:9901/, or ringway latency and ringway top in another terminal.
 Every exchange is a line below. Ctrl-C finishes what runs and ends.";
 
 fn serve_then(config: Config, announce: impl FnOnce(&Server)) -> io::Result<()> {

@@ -135,12 +135,14 @@ impl Upstream {
         self.backends.iter().map(|backend| backend.in_flight.load(Ordering::Relaxed)).sum()
     }
 
-    /// Its backends as they are now, and the number of the cycle that runs.
-    pub fn state(&self) -> (u64, Vec<BackendState<'_>>) {
+    /// Its backends as they are at this moment, and the number of the cycle that runs.
+    pub fn state(&self, now: Instant) -> (u64, Vec<BackendState<'_>>) {
         let ejected = self.lock_ejected().clone();
         let cycle = self.cycle.load();
         let states = self.backends.iter().zip(ejected).enumerate().map(|(id, (backend, ejected_until))| {
             let in_flight = backend.in_flight.load(Ordering::Relaxed);
+            // The next pick takes back whoever's time is over.
+            let ejected_until = ejected_until.filter(|until| *until > now);
             BackendState { backend, in_flight, ejected_until, picks: cycle.picks_of(BackendId(id)) }
         });
         (cycle.number, states.collect())
@@ -331,7 +333,7 @@ mod tests {
         upstream.eject(BackendId(0), now);
         assert_eq!([next(), next()], [(1, 0, 1), (1, 1, 1)]);
         let state = |upstream: &Upstream| {
-            let (cycle, states) = upstream.state();
+            let (cycle, states) = upstream.state(now);
             let states = states.iter().map(|state| (state.picks, state.ejected_until.is_some()));
             (cycle, states.collect::<Vec<_>>())
         };

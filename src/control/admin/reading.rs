@@ -2,14 +2,15 @@
 
 use std::fs;
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::Admin;
 use crate::telemetry::catalogue::{BackendReading, Reading, Usage};
 
 pub(super) fn take(admin: &Admin) -> Reading {
-    let shared = &admin.shared;
+    let (shared, now) = (&admin.shared, Instant::now());
     let backends = shared.upstreams().iter().flat_map(|upstream| {
-        let (_, states) = upstream.state();
+        let (_, states) = upstream.state(now);
         states.into_iter().map(|state| BackendReading {
             upstream: upstream.name.clone(),
             backend: state.backend.name.clone(),

@@ -61,7 +61,7 @@ pub(super) fn upstreams(shared: &Shared) -> Vec<UpstreamView> {
 }
 
 fn view(upstream: &Upstream, now: Instant) -> UpstreamView {
-    let (cycle, states) = upstream.state();
+    let (cycle, states) = upstream.state(now);
     let backends = states.into_iter().map(|state| {
         let left = state.ejected_until.map(|until| until.saturating_duration_since(now));
         BackendView {
