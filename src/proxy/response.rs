@@ -51,6 +51,9 @@ async fn read_head<R: Runtime>(attempt: &Attempt<'_, R>) -> Result<head::Head, F
     let read = head::read(&attempt.stream, scanner, || attempt.response_by.get(), begins).await;
     let (cause, begun) = match read {
         Ok(head) => {
+            if matches!(head, head::Head::Gathered(_)) {
+                attempt.exchange.tally.mark(attempt.runtime(), Moments::responded);
+            }
             attempt.exchange.tally.note(|attempt| attempt.response_begun = true);
             return Ok(head);
         }

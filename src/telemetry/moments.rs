@@ -18,6 +18,8 @@ pub struct Moments {
     sent: Moment,
     /// The first byte of the final response was there.
     first_byte: Moment,
+    /// All of its head was.
+    responded: Moment,
     /// The head of the response, or of an answer of our own, was handed to the kernel.
     answered: Moment,
     done: Moment,
@@ -68,6 +70,7 @@ impl Moments {
             submitted: Moment::NEVER,
             sent: Moment::NEVER,
             first_byte: Moment::NEVER,
+            responded: Moment::NEVER,
             answered: Moment::NEVER,
             done: Moment::NEVER,
             queue_us: 0,
@@ -100,7 +103,7 @@ impl Moments {
         self.queue_us += self.since_attempted(now);
         self.connect_us = 0;
         (self.attempted, self.submitted) = (Moment::NEVER, Moment::NEVER);
-        (self.sent, self.first_byte) = (Moment::NEVER, Moment::NEVER);
+        (self.sent, self.first_byte, self.responded) = (Moment::NEVER, Moment::NEVER, Moment::NEVER);
     }
 
     fn since_attempted(&self, now: Instant) -> u64 {
@@ -118,9 +121,16 @@ impl Moments {
         self.sent = self.at(now);
     }
 
-    /// The first byte of a response is there; of several, such as interim ones, the last one counts.
+    /// The first byte of a response is there, and mostly all of its head; of several, such as interim ones, the last one
+    /// counts.
     pub fn first_byte(&mut self, now: Instant) {
         self.first_byte = self.at(now);
+        self.responded = self.first_byte;
+    }
+
+    /// The head of the response, which came in several pieces, is there.
+    pub fn responded(&mut self, now: Instant) {
+        self.responded = self.at(now);
     }
 
     /// The head of the response is handed to the kernel.
@@ -178,13 +188,13 @@ impl Moments {
     }
 
     /// Time that the proxy itself has added, in microseconds: from the head read to the request submitted, less queue
-    /// and connect, and from the first byte of the response to its head submitted.
+    /// and connect, and from the response's head read to its head submitted.
     pub fn added_us(&self) -> u64 {
         let (done, phases) = (self.total_us(), self.phases());
         let before = self.submitted.or(self.answered).us().unwrap_or(done);
-        let after = self.first_byte.us().zip(self.answered.us());
+        let after = self.responded.us().zip(self.answered.us());
         before.saturating_sub(phases.head + phases.queue + phases.connect)
-            + after.map_or(0, |(first_byte, answered)| answered.saturating_sub(first_byte))
+            + after.map_or(0, |(responded, answered)| answered.saturating_sub(responded))
     }
 }
 
