@@ -46,6 +46,8 @@ pub struct Reading {
     pub connections: usize,
     /// Client connections that were accepted.
     pub accepted: u64,
+    /// For each listener, connections that wait to be accepted.
+    pub waiting: Vec<(String, usize)>,
     /// Client connections that each worker serves.
     pub loads: Vec<usize>,
     /// How many of them the most loaded worker serves above the mean.
@@ -170,6 +172,17 @@ pub static METRICS: &[Metric] = &[
         labels: &[],
         about: "Client connections that were accepted.",
         read: |reading| vec![Sample::plain(reading.accepted as f64)],
+    },
+    Metric {
+        name: "ringway_connections_waiting",
+        kind: Kind::Gauge,
+        unit: "connections",
+        labels: &["listener"],
+        about: "Connections that the kernel has taken for a listener and no worker has accepted yet, at the moment of reading.",
+        read: |reading| {
+            let sample = |(listener, count): &(String, usize)| Sample::labelled([&**listener], *count as f64);
+            reading.waiting.iter().map(sample).collect()
+        },
     },
     Metric {
         name: "ringway_worker_connections",
@@ -470,6 +483,7 @@ mod tests {
             is_draining: false,
             connections: 3,
             accepted: 7,
+            waiting: vec![("web".to_owned(), 2)],
             loads: vec![1, 2],
             skew: 0.5,
             handed_over: 1,
@@ -495,6 +509,7 @@ mod tests {
         for line in [
             "# TYPE ringway_connections_accepted_total counter",
             "ringway_connections_accepted_total 7",
+            "ringway_connections_waiting{listener=\"web\"} 2",
             "ringway_runtime_info{runtime=\"ring\",reason=\"a \\\"quoted\\\"\\nreason\"} 1",
             "ringway_requests_total{upstream=\"\",backend=\"\",code=\"4xx\"} 0",
             "ringway_phase_duration_seconds_bucket{upstream=\"u\",backend=\"127.0.0.1:2\",phase=\"first-byte\",le=\"+Inf\"} 0",

@@ -4,7 +4,7 @@ use std::fs;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::Admin;
+use super::{Admin, backlog};
 use crate::telemetry::catalogue::{BackendReading, Reading, Usage};
 
 pub(super) fn take(admin: &Admin) -> Reading {
@@ -19,7 +19,11 @@ pub(super) fn take(admin: &Admin) -> Reading {
             is_eligible: state.ejected_until.is_none(),
         })
     });
+    let listeners = &shared.config.listeners;
+    let addresses: Vec<_> = listeners.iter().map(|listener| listener.address).collect();
+    let names = listeners.iter().map(|listener| listener.name.clone());
     Reading {
+        waiting: names.zip(backlog::waiting(&addresses)).collect(),
         runtime: admin.runtime,
         reason: std::iter::once(admin.why)
             .chain(admin.reasons.iter().map(String::as_str))
