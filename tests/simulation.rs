@@ -122,6 +122,7 @@ impl Scene {
     /// Each exchange has at most one record, and exactly one if its client was answered. No POST was sent twice.
     fn check_records(&self) {
         let lines = self.shared.log.lines();
+        lines.iter().for_each(|line| check_phases(line));
         for (id, Answer { status, .. }) in &*self.ledger.answered.borrow() {
             let records = lines.iter().filter(|line| line.contains(&format!(" /{id}/"))).count();
             assert!(
@@ -132,6 +133,19 @@ impl Scene {
         let twice = self.ledger.posts.borrow().iter().find(|(_, times)| **times > 1).map(|(id, _)| *id);
         assert_eq!(twice, None, "a POST was sent twice");
     }
+}
+
+/// The phases of a record sum to its total, to the microsecond.
+fn check_phases(line: &str) {
+    let word = |name: &str| {
+        let value = line.split(' ').find_map(|word| word.strip_prefix(name)?.strip_prefix('='));
+        value.unwrap_or_else(|| panic!("no {name} in {line}"))
+    };
+    let us = |name| word(name).strip_suffix("us").unwrap().parse::<u64>().unwrap();
+    let phases = ["head", "queue", "connect", "request", "first-byte", "response"].map(us);
+    let total: u64 = word("time").trim_end_matches("ms").replace('.', "").parse().unwrap();
+    assert_eq!(phases.iter().sum::<u64>(), total, "{line}");
+    assert!(us("added") <= total, "{line}");
 }
 
 /// Runs one seed, and says how many responses arrived whole.

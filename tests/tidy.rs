@@ -53,6 +53,12 @@ fn names_say_what_things_are() {
     check("names that say nothing", form::empty_words);
 }
 
+/// `UPDATE=1` writes the table anew.
+#[test]
+fn the_documented_metrics_are_those_of_the_catalogue() {
+    docs::check_part("docs/metrics.md", "metrics", &ringway::telemetry::catalogue::reference());
+}
+
 #[test]
 fn nothing_is_cited_that_does_not_exist() {
     report("things that are cited and do not exist", &docs::missing_citations());

@@ -1,10 +1,14 @@
 //! The command line: one file per subcommand, and the exit codes.
 
+mod audit;
 mod check;
 mod demo;
 mod doctor;
+mod latency;
 mod load;
+mod plot;
 mod run;
+mod top;
 
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -34,6 +38,9 @@ Examples:
   ringway check ringway.toml            what is wrong with it, or what it means in full
   ringway run --config ringway.toml     serve until SIGTERM or SIGINT
   ringway doctor                        what this machine allows, and what to change for more
+  ringway latency --watch               percentiles of a running proxy, of each second
+  ringway top                           a live view of it
+  ringway audit access.log              whether each backend got its share
 
 Exit codes:
   0   all is well
@@ -60,6 +67,9 @@ struct Arguments {
 enum Command {
     Run(run::Arguments),
     Check(check::Arguments),
+    Audit(audit::Arguments),
+    Latency(latency::Arguments),
+    Top(top::Arguments),
     Demo(demo::Arguments),
     Doctor(doctor::Arguments),
 }
@@ -85,6 +95,9 @@ pub fn main() -> ExitCode {
         None => help(),
         Some(Command::Run(arguments)) => run::run(&arguments),
         Some(Command::Check(arguments)) => check::check(&arguments),
+        Some(Command::Latency(arguments)) => latency::latency(&arguments),
+        Some(Command::Top(arguments)) => top::top(&arguments),
+        Some(Command::Audit(arguments)) => audit::audit(&arguments),
         Some(Command::Demo(arguments)) => demo::demo(&arguments),
         Some(Command::Doctor(arguments)) => doctor::doctor(&arguments),
     })

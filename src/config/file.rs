@@ -6,13 +6,14 @@ use std::time::Duration;
 use super::options::Shape;
 use super::values;
 use super::walk::{At, Table};
-use super::{AccessLog, Prefix};
+use super::{AccessLog, AdminAddress, Prefix};
 use crate::route::HostRule;
 
 /// The whole file. An absent value is `None`, and so is one that was refused and reported.
 #[derive(Default)]
 pub(super) struct File {
     pub(super) runtime: RuntimeTable,
+    pub(super) admin: Option<AdminTable>,
     pub(super) log: LogTable,
     pub(super) listeners: Vec<At<ListenerTable>>,
     pub(super) routes: Vec<At<RouteEntry>>,
@@ -26,6 +27,11 @@ pub(super) struct File {
 pub(super) struct RuntimeTable {
     pub(super) kind: Option<At<&'static str>>,
     pub(super) workers: Option<At<u64>>,
+}
+
+/// `[admin]`.
+pub(super) struct AdminTable {
+    pub(super) address: Option<At<AdminAddress>>,
 }
 
 /// `[log]`.
@@ -103,6 +109,7 @@ impl File {
         root.need("upstream", "write an [[upstream]] with its name and backends");
         Self {
             runtime: root.table("runtime").map(|table| RuntimeTable::read(&table)).unwrap_or_default(),
+            admin: root.table("admin").map(|table| AdminTable::read(&table)),
             log: root.table("log").map(|table| LogTable::read(&table)).unwrap_or_default(),
             listeners: root.tables("listener").iter().map(ListenerTable::read).collect(),
             routes: root.tables("route").iter().map(RouteEntry::read).collect(),
@@ -116,6 +123,13 @@ impl File {
 impl RuntimeTable {
     fn read(table: &Table<'_>) -> Self {
         Self { kind: table.word("kind"), workers: table.whole("workers") }
+    }
+}
+
+impl AdminTable {
+    fn read(table: &Table<'_>) -> Self {
+        table.need("address", "write where the admin API listens, such as \"127.0.0.1:9901\"");
+        Self { address: table.read("address", str::parse) }
     }
 }
 

@@ -3,6 +3,7 @@
 //! `walk` goes through the document with the table of `options` in hand, `file` mirrors the TOML, `check` turns it
 //! into a [`Config`], `units` and `values` read what is written as a string, and `show` writes a [`Config`] as TOML.
 
+mod admin;
 mod check;
 mod file;
 pub mod options;
@@ -22,6 +23,7 @@ use toml::de::DeTable;
 use crate::balance::Policy;
 use crate::route::RouteTable;
 
+pub use admin::AdminAddress;
 pub use options::RUNTIME_KINDS;
 pub use problem::{Problem, Warning};
 pub use trusted::{Prefix, Trusted};
@@ -31,6 +33,8 @@ pub use trusted::{Prefix, Trusted};
 pub struct Config {
     /// Which event loop, and how many of them.
     pub runtime: RuntimeConfig,
+    /// Where the admin API listens, if there is one.
+    pub admin: Option<AdminAddress>,
     /// The access log.
     pub log: LogConfig,
     /// What holds where a listener, an upstream or a route does not say otherwise.

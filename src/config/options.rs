@@ -55,6 +55,8 @@ pub enum Shape {
     Reference,
     /// IP address and port to accept on.
     ListenAddress,
+    /// IP address and port, or a unix socket, of the admin API.
+    AdminAddress,
     /// IP address and port of a backend.
     BackendAddress,
     /// A host name, exact or with `*.` before it.
@@ -98,6 +100,18 @@ pub static OPTIONS: &[ConfigOption] = &[
         Shape::Whole(WORKERS),
         "the cores this process may use",
         "Event loops, each on a thread of its own.",
+    ),
+    row(
+        "admin",
+        Shape::Table,
+        "no admin API",
+        "The admin API: metrics, latency percentiles and state. See metrics.md.",
+    ),
+    row(
+        "admin.address",
+        Shape::AdminAddress,
+        "",
+        "Where it listens. It is neither encrypted nor does it ask for a password: keep it on loopback or a unix socket.",
     ),
     row("log", Shape::Table, "all defaults", "The access log: one line for each exchange."),
     row("log.access", Shape::AccessLog, "\"stdout\"", "Where it goes. A file is appended to."),
@@ -267,13 +281,10 @@ pub static OPTIONS: &[ConfigOption] = &[
 ];
 
 /// Keys that have a meaning in the plan and none in this version, with what to do.
-const RESERVED: &[(&str, &str)] = &[
-    ("admin", "the admin API is not available in this version: remove the table"),
-    (
-        "listener.upstream",
-        "belongs to a tcp listener, and those are not available in this version: name the upstream in a [[route]]",
-    ),
-];
+const RESERVED: &[(&str, &str)] = &[(
+    "listener.upstream",
+    "belongs to a tcp listener, and those are not available in this version: name the upstream in a [[route]]",
+)];
 
 /// Words that are known and refused, with the reason.
 const REFUSED_WORDS: &[(&str, &[&str], &str)] = &[
@@ -398,6 +409,9 @@ impl fmt::Display for Shape {
             Self::Name => f.write_str("a name such as `\"images\"`"),
             Self::Reference => f.write_str("a name"),
             Self::ListenAddress => f.write_str("an IP address and port such as `\"0.0.0.0:8080\"`"),
+            Self::AdminAddress => f.write_str(
+                "an IP address and port such as `\"127.0.0.1:9901\"`, or a unix socket such as `\"unix:/run/ringway.sock\"`",
+            ),
             Self::BackendAddress => f.write_str("an IP address and port such as `\"127.0.0.1:9000\"`"),
             Self::Host => f.write_str("a host such as `\"example.org\"` or `\"*.example.org\"`"),
             Self::Path => f.write_str("a path such as `\"/images/\"`"),
@@ -446,7 +460,7 @@ mod tests {
             ("route", "head-size", "it belongs in [limits]"),
             ("limits", "strip-prefix", "it belongs in [[route]]"),
             ("log", "colour", "known here: access, format, when-full"),
-            ("", "admin", "not available in this version"),
+            ("", "admni", "did you mean \"admin\"?"),
             ("route.timeouts", "head", "before its route is known"),
             ("listener.timeouts", "drain", "drains as a whole"),
         ] {

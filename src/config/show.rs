@@ -38,6 +38,10 @@ impl Config {
         table(out, "[runtime]");
         line(out, "kind", quote(&self.runtime.kind));
         line(out, "workers", self.runtime.workers);
+        if let Some(address) = &self.admin {
+            table(out, "[admin]");
+            line(out, "address", quote(&address.to_string()));
+        }
         table(out, "[log]");
         line(out, "access", access(&self.log.access));
         line(out, "format", if self.log.format == LogFormat::Json { "\"json\"" } else { "\"text\"" });

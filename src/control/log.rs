@@ -2,6 +2,7 @@
 
 use std::fs::OpenOptions;
 use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -17,8 +18,29 @@ const GATHER: Duration = Duration::from_millis(5);
 /// The running log thread; [`LogThread::end`] writes what is left.
 pub(super) struct LogThread {
     log: Log,
-    ends: Arc<AtomicBool>,
+    wishes: Arc<Wishes>,
     thread: Option<Thread>,
+}
+
+/// What the log thread is asked for, between two writes.
+#[derive(Default)]
+struct Wishes {
+    end: AtomicBool,
+    reopen: AtomicBool,
+}
+
+/// Asks the log thread to open its file again.
+pub(super) struct Reopener {
+    log: Log,
+    wishes: Arc<Wishes>,
+    is_file: bool,
+}
+
+/// Where lines are written.
+struct Out {
+    writer: Box<dyn Write + Send>,
+    /// Of a file.
+    path: Option<PathBuf>,
 }
 
 /// The thread that writes.
@@ -26,6 +48,7 @@ struct Thread {
     handle: JoinHandle<()>,
     /// Hung up by the thread when it ends.
     ended: Receiver<()>,
+    is_file: bool,
 }
 
 /// Starts the log that the configuration asks for.
@@ -33,34 +56,35 @@ struct Thread {
 /// # Errors
 /// The file cannot be opened for appending, or no thread can be had.
 pub(super) fn start(config: &LogConfig) -> io::Result<LogThread> {
-    let ends = Arc::new(AtomicBool::new(false));
-    let out: Box<dyn Write + Send> = match &config.access {
-        AccessLog::Off => return Ok(LogThread { log: Log::off(), ends, thread: None }),
-        AccessLog::Stdout => Box::new(io::stdout()),
-        AccessLog::File(path) => {
-            let file = OpenOptions::new().create(true).append(true).open(path);
-            Box::new(file.map_err(|error| {
-                io::Error::new(
-                    error.kind(),
-                    format!("cannot write the access log {}: {error}", path.display()),
-                )
-            })?)
-        }
+    let wishes = Arc::default();
+    let out = match &config.access {
+        AccessLog::Off => return Ok(LogThread { log: Log::off(), wishes, thread: None }),
+        AccessLog::Stdout => Out { writer: Box::new(io::stdout()), path: None },
+        AccessLog::File(path) => Out { writer: open(path)?, path: Some(path.clone()) },
     };
     let log = Log::queued(config.format, config.when_full);
-    Ok(LogThread { thread: Some(spawn(&log, &ends, out)?), log, ends })
+    Ok(LogThread { thread: Some(spawn(&log, &wishes, out)?), log, wishes })
 }
 
-fn spawn(log: &Log, ends: &Arc<AtomicBool>, out: Box<dyn Write + Send>) -> io::Result<Thread> {
+fn open(path: &Path) -> io::Result<Box<dyn Write + Send>> {
+    let file = OpenOptions::new().create(true).append(true).open(path).map_err(|error| {
+        let what = format!("cannot write the access log {}: {error}", path.display());
+        io::Error::new(error.kind(), what)
+    })?;
+    Ok(Box::new(file))
+}
+
+fn spawn(log: &Log, wishes: &Arc<Wishes>, mut out: Out) -> io::Result<Thread> {
+    let is_file = out.path.is_some();
     let (sender, ended) = sync_channel(0);
     let handle = std::thread::Builder::new().name("log".to_owned()).spawn({
-        let (log, ends) = (log.clone(), Arc::clone(ends));
+        let (log, wishes) = (log.clone(), Arc::clone(wishes));
         move || {
             let _sender: SyncSender<()> = sender;
-            write_all(&log, &ends, out);
+            write_all(&log, &wishes, &mut out);
         }
     })?;
-    Ok(Thread { handle, ended })
+    Ok(Thread { handle, ended, is_file })
 }
 
 impl LogThread {
@@ -69,10 +93,16 @@ impl LogThread {
         self.log.clone()
     }
 
+    /// What opens its file again.
+    pub(super) fn reopener(&self) -> Reopener {
+        let is_file = self.thread.as_ref().is_some_and(|thread| thread.is_file);
+        Reopener { log: self.log.clone(), wishes: Arc::clone(&self.wishes), is_file }
+    }
+
     /// Writes what is left, for so long at the most, and says so if lines were dropped. Whoever reads the log may have
     /// stopped, and the process ends nevertheless.
     pub(super) fn end(mut self, patience: Duration) {
-        self.ends.store(true, Ordering::Release);
+        self.wishes.end.store(true, Ordering::Release);
         if let Some(thread) = self.thread.take() {
             self.log.wake_reader();
             if thread.ended.recv_timeout(patience) == Err(RecvTimeoutError::Timeout) {
@@ -88,15 +118,45 @@ impl LogThread {
     }
 }
 
-fn write_all(log: &Log, ends: &AtomicBool, mut out: Box<dyn Write + Send>) {
+impl Reopener {
+    /// Asks for it, and says so, or says that there is no file.
+    pub(super) fn reopen(&self) {
+        if !self.is_file {
+            notice(format_args!("SIGUSR1: the access log is no file, so there is nothing to open again"));
+            return;
+        }
+        self.wishes.reopen.store(true, Ordering::Release);
+        self.log.wake_reader();
+    }
+}
+
+impl Out {
+    /// Opens the file again; what was written before stays in the old one, wherever that is now.
+    fn reopen(&mut self) {
+        let Some(path) = &self.path else { return };
+        match open(path) {
+            Ok(writer) => {
+                self.writer = writer;
+                notice(format_args!("SIGUSR1: the access log {} is open anew", path.display()));
+            }
+            Err(error) => notice(format_args!("SIGUSR1: {error}; the old one is written on")),
+        }
+    }
+}
+
+fn write_all(log: &Log, wishes: &Wishes, out: &mut Out) {
     log.attach_reader();
     let (mut lines, mut is_broken) = (Vec::new(), false);
     loop {
         // Read before the queues are: what was logged before the end was asked for is written.
-        let is_last = ends.load(Ordering::Acquire);
+        let is_last = wishes.end.load(Ordering::Acquire);
+        if wishes.reopen.swap(false, Ordering::AcqRel) {
+            out.reopen();
+            is_broken = false;
+        }
         lines.clear();
         if log.drain_into(&mut lines) {
-            let written = out.write_all(&lines).and_then(|()| out.flush());
+            let written = out.writer.write_all(&lines).and_then(|()| out.writer.flush());
             if let Err(error) = written
                 && !std::mem::replace(&mut is_broken, true)
             {
@@ -115,8 +175,9 @@ fn write_all(log: &Log, ends: &AtomicBool, mut out: Box<dyn Write + Send>) {
 mod tests {
     use super::*;
     use crate::config::{LogFormat, WhenFull};
+    use crate::telemetry::Moments;
     use crate::telemetry::Record;
-    use crate::telemetry::record::{Moments, Traffic};
+    use crate::telemetry::record::Traffic;
     use std::net::SocketAddr;
     use std::time::Instant;
 
@@ -135,20 +196,23 @@ mod tests {
         }
     }
 
-    fn running(out: Box<dyn Write + Send>) -> LogThread {
-        let (log, ends) = (Log::queued(LogFormat::Text, WhenFull::Wait), Arc::default());
-        LogThread { thread: Some(spawn(&log, &ends, out).unwrap()), log, ends }
+    fn running(writer: Box<dyn Write + Send>) -> LogThread {
+        let (log, wishes) = (Log::queued(LogFormat::Text, WhenFull::Wait), Arc::default());
+        let out = Out { writer, path: None };
+        LogThread { thread: Some(spawn(&log, &wishes, out).unwrap()), log, wishes }
     }
 
     fn write(log: &Log) {
         let now = Instant::now();
         log.writer().write(&Record {
-            moments: Moments { begun: now, done: now },
+            moments: Moments::new(now),
             client: SocketAddr::from(([127, 0, 0, 1], 5555)),
             listener: "web",
             host: None,
             request: b"GET /",
+            pick: None,
             backend: None,
+            place: None,
             traffic: Traffic::default(),
             status: Some(200),
             failure: None,
@@ -171,5 +235,30 @@ mod tests {
         write(&log.log());
         log.end(Duration::from_secs(10));
         assert!(io::read_to_string(&mut reader).unwrap().contains("GET /"));
+    }
+
+    #[test]
+    fn a_file_that_was_moved_away_is_opened_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, old) = (folder.path().join("log"), folder.path().join("log.1"));
+        let access = AccessLog::File(path.clone());
+        let config = LogConfig { access, format: LogFormat::Text, when_full: WhenFull::Wait };
+        let log = start(&config).unwrap();
+        let lines = |path: &Path| std::fs::read_to_string(path).unwrap_or_default().lines().count();
+        let wait_for = |path: &Path| {
+            let begun = Instant::now();
+            while lines(path) == 0 {
+                assert!(begun.elapsed() < Duration::from_secs(10), "{} stays empty", path.display());
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        };
+        write(&log.log());
+        wait_for(&path);
+        std::fs::rename(&path, &old).unwrap();
+        log.reopener().reopen();
+        write(&log.log());
+        wait_for(&path);
+        log.end(Duration::from_secs(10));
+        assert_eq!((lines(&old), lines(&path)), (1, 1));
     }
 }

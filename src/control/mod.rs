@@ -1,5 +1,6 @@
 //! The control plane: starts the workers, waits for signals, never touches a request.
 
+pub mod admin;
 mod launch;
 mod listen;
 mod log;

@@ -7,12 +7,13 @@ use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 
+use super::admin::{self, Admin};
 use super::launch::{self, Server};
-use super::log;
+use super::log::{self, LogThread, Reopener};
 use super::seal::seal;
 use crate::config::Config;
 use crate::proxy::Shared;
-use crate::telemetry::{Log, notice};
+use crate::telemetry::{BACKEND_SERIES, notice};
 
 /// How long the process waits for the access log to be taken when it ends, and when it is to end at once.
 const LOG_PATIENCE: Duration = Duration::from_secs(2);
@@ -49,28 +50,39 @@ Open, or try with curl:
   http://127.0.0.1:8081/                 five backends in turn (curl -i shows X-Backend)
   http://docs.localhost:8080/            two names on one address
   http://pictures.localhost:8080/
+What it measures: http://127.0.0.1:9901/, or ringway latency and ringway top in another terminal.
 Every exchange is a line below. Ctrl-C finishes what runs and ends.";
 
 fn serve_then(config: Config, announce: impl FnOnce(&Server)) -> io::Result<()> {
     let log = log::start(&config.log)?;
-    let result = start_and_wait(config, &log.log(), announce);
+    let result = start_and_wait(config, &log, announce);
     log.end(if result.is_ok() { LOG_PATIENCE } else { LOG_IMPATIENCE });
     result
 }
 
 /// Signals are listened to before anything runs: whoever reads the announcement may send one at once.
-fn start_and_wait(config: Config, log: &Log, announce: impl FnOnce(&Server)) -> io::Result<()> {
+fn start_and_wait(config: Config, log: &LogThread, announce: impl FnOnce(&Server)) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
     let signals = {
         let _entered = runtime.enter();
         Signals::new()?
     };
-    let mut server = launch::start(config, log.clone())?;
+    let socket = admin::bind(config.admin.as_ref())?;
+    let mut server = launch::start(config, log.log())?;
     introduce(&server);
     let confinement = confine(&mut server);
     notice(format_args!("runtime {}: {}; {confinement}", server.runtime, server.why));
+    if let Some(socket) = socket {
+        notice(format_args!("admin API on {}", socket.address()));
+        runtime.spawn(admin::serve(socket, Admin::new(&server)));
+    }
     announce(&server);
-    runtime.block_on(wait(server, signals))
+    let shared = Arc::clone(server.shared());
+    let result = runtime.block_on(wait(server, signals, log.reopener()));
+    if let Some(summary) = admin::summary(&shared) {
+        notice(format_args!("what was served:\n{}", summary.trim_end()));
+    }
+    result
 }
 
 /// Waits for the workers' loops, and then lets no other ring come after theirs; says what holds from then on.
@@ -90,6 +102,13 @@ fn introduce(server: &Server) {
     for reason in &server.reasons {
         notice(format_args!("{reason}"));
     }
+    let beyond = server.shared().meter.series().beyond();
+    if beyond > 0 {
+        notice(format_args!(
+            "{beyond} backends have no latency percentiles of their own: there is room for \
+             {BACKEND_SERIES}, and these are counted under their upstreams"
+        ));
+    }
     let listeners = &server.shared().config.listeners;
     let addresses: Vec<String> =
         listeners.iter().map(|listener| format!("http://{}", listener.address)).collect();
@@ -97,7 +116,7 @@ fn introduce(server: &Server) {
 }
 
 /// Waits for the end of the workers, and for signals meanwhile.
-async fn wait(server: Server, mut signals: Signals) -> io::Result<()> {
+async fn wait(server: Server, mut signals: Signals, log: Reopener) -> io::Result<()> {
     let (drain, shared) = (server.drain_signal(), Arc::clone(server.shared()));
     let (sender, mut ended) = oneshot::channel();
     std::thread::Builder::new().name("join".to_owned()).spawn(move || {
@@ -115,9 +134,7 @@ async fn wait(server: Server, mut signals: Signals) -> io::Result<()> {
                     "SIGHUP: the configuration cannot be reloaded yet; restart to change it"
                 ));
             }
-            Wish::Reopen => notice(format_args!(
-                "SIGUSR1: the access log cannot be reopened yet; rotate it with copytruncate"
-            )),
+            Wish::Reopen => log.reopen(),
             Wish::End if drain.is_raised() => {
                 return Err(io::Error::other("ended at once by a second signal"));
             }

@@ -1,7 +1,5 @@
 //! Ringway's own answers: what it says when it has nothing to relay.
 
-use std::time::Instant;
-
 use super::failure::{Cause, Failure, Side, Stage};
 use super::http::{Connection, Next};
 use super::plan::Manner;
@@ -9,6 +7,7 @@ use super::tally::Tally;
 use super::verdict::{Progress, Verdict, verdict};
 use crate::http1::{Reply, write_reply};
 use crate::runtime::{Batch, Runtime, Stream};
+use crate::telemetry::Moments;
 
 /// When a client that met the limit of connections should try again.
 const RETRY_AFTER_S: u32 = 1;
@@ -57,26 +56,26 @@ pub(super) async fn settle<R: Runtime>(
     manner: Manner,
 ) -> Next {
     tally.fail(failure);
-    let progress = Progress { attempt: tally.attempt(), answered: tally.answered.get(), another_left: false };
+    let progress = Progress { attempt: tally.attempt(), answered: tally.is_answered(), another_left: false };
     let Verdict::Answer(status) = verdict(failure, progress) else { return Next::Cut };
     give(connection, tally, &mut Answer::explaining(connection, tally, failure, (status, manner))).await
 }
 
 /// Answers a connection that has no request that could be understood, and leaves a record of it.
-pub(super) async fn refuse<R: Runtime>(connection: &Connection<R>, failure: Failure, begun: Instant) -> Next {
-    let tally = Tally::default();
-    let next = settle(connection, &tally, failure, Manner::UNKNOWN).await;
-    tally.record(connection, None, begun);
+pub(super) async fn refuse<R: Runtime>(connection: &Connection<R>, tally: &Tally, failure: Failure) -> Next {
+    let next = settle(connection, tally, failure, Manner::UNKNOWN).await;
+    tally.record(connection, None);
     next
 }
 
 /// Sends an answer that is written already.
 pub(super) async fn give<R: Runtime>(connection: &Connection<R>, tally: &Tally, answer: &mut Answer) -> Next {
-    tally.answered.set(true);
+    tally.mark(connection.runtime(), Moments::answered);
     tally.status.set(Some(answer.status));
     let by = connection.runtime().now() + connection.listener().timeouts.body;
     match connection.client.send(answer.bytes.take(), by).await {
         Ok(()) => {
+            tally.mark(connection.runtime(), Moments::done);
             tally.response_body.set(answer.body_len);
             answer.next
         }

@@ -10,6 +10,7 @@ use super::relay::{Broken, Direction};
 use super::{plan, response};
 use crate::config::Timeouts;
 use crate::runtime::{Batch, Runtime, Stream, join};
+use crate::telemetry::Moments;
 use crate::upstream::Backend;
 
 /// Longer than any request takes to be sent or answered; each step of that has its own deadline.
@@ -50,7 +51,7 @@ pub(super) async fn run<'a, R: Runtime>(
 ) -> Result<Next, Failure> {
     let backend = exchange.upstream.backend(course.backend);
     let _in_flight = backend.begin();
-    exchange.tally.begin_attempt(exchange.plan.route.upstream, course.backend);
+    exchange.tally.begin_attempt(course.backend);
     let head = match request.head.take() {
         head if head.is_empty() => plan::write_again(exchange, backend),
         head => head,
@@ -105,7 +106,11 @@ async fn connect<R: Runtime>(exchange: &Exchange<'_, R>, course: &Course) -> Res
     let (worker, runtime) = (&exchange.connection.worker, exchange.connection.runtime());
     let address = exchange.upstream.backend(course.backend).address;
     let by = runtime.now() + exchange.plan.route.timeouts.connect;
-    let cause = match runtime.connect(address, by).await {
+    let tally = exchange.tally;
+    tally.mark(runtime, Moments::connecting);
+    let connected = runtime.connect(address, by).await;
+    tally.mark(runtime, Moments::connected);
+    let cause = match connected {
         Ok(stream) => return Ok(stream),
         Err(error) => Cause::from(&error),
     };
@@ -114,7 +119,11 @@ async fn connect<R: Runtime>(exchange: &Exchange<'_, R>, course: &Course) -> Res
     }
     worker.idle.borrow_mut().clear();
     runtime.sleep(runtime.now() + SHORTAGE_PAUSE).await;
-    runtime.connect(address, by).await.map_err(|error| match Cause::from(&error) {
+    tally.mark(runtime, Moments::waited);
+    tally.mark(runtime, Moments::connecting);
+    let connected = runtime.connect(address, by).await;
+    tally.mark(runtime, Moments::connected);
+    connected.map_err(|error| match Cause::from(&error) {
         Cause::Shortage => Failure::proxy(Stage::Connect, Cause::Shortage),
         cause => Failure::backend(Stage::Connect, cause),
     })
@@ -140,14 +149,21 @@ impl<R: Runtime> Attempt<'_, R> {
         let of_body = opening.len() as u64;
         head.append(opening);
         tally.note(|attempt| attempt.request_sent = true);
+        tally.mark(self.runtime(), Moments::submitted);
         let sent = self.stream.send(head, self.runtime().now() + self.timeouts().body).await;
         sent.map_err(|error| Failure::backend(Stage::RequestHead, Cause::from(&error)))?;
         tally.request_body.set(of_body);
         if request.body.is_done() {
-            self.is_sent.set(true);
+            self.sent();
             self.wait_for_response();
         }
         Ok(())
+    }
+
+    /// The whole request has gone.
+    fn sent(&self) {
+        self.is_sent.set(true);
+        self.exchange.tally.mark(self.runtime(), Moments::sent);
     }
 
     /// Relays the response to a request that was sent, and ends the watch on the client.
@@ -186,10 +202,10 @@ impl<R: Runtime> Attempt<'_, R> {
             to: &self.stream,
             idle: self.upload_idle(),
             moved: &self.exchange.tally.request_body,
-            begun: &Cell::new(true),
+            answers: None,
         };
         match direction.relay(&mut request.body, &mut request.opening).await {
-            Ok(()) => self.is_sent.set(true),
+            Ok(()) => self.sent(),
             Err(broken) => self.upload_failed(broken),
         }
         if !self.is_answered.get() {

@@ -14,6 +14,7 @@ use super::tally::Tally;
 use super::verdict::{Progress, Verdict, verdict};
 use crate::balance::BackendId;
 use crate::runtime::{Batch, Runtime, Stream};
+use crate::telemetry::Moments;
 use crate::upstream::{Tried, Upstream};
 
 /// An exchange that runs.
@@ -45,14 +46,11 @@ pub(super) struct Course {
     by: Instant,
 }
 
-/// Carries out the request whose head was read at `begun`, and says what becomes of the client's connection.
-pub(super) async fn run<R: Runtime>(connection: &Connection<R>, head: &Head, begun: Instant) -> Next {
-    let recorded = Recorded { connection, head, begun, is_over: Cell::new(false), tally: Tally::default() };
-    let tally = &recorded.tally;
-    let next = match &mut plan::plan(connection, head) {
+/// Carries out the request whose head was read, and says what becomes of the client's connection.
+pub(super) async fn run<R: Runtime>(connection: &Connection<R>, head: &Head, tally: &Tally) -> Next {
+    let recorded = Recorded { connection, head, tally, is_over: Cell::new(false) };
+    let next = match &mut plan::plan(connection, head, tally) {
         Ok(Planned::Forward { plan, backend, head: written }) => {
-            tally.note(|attempt| attempt.idempotent = plan.is_idempotent);
-            tally.host.set(plan.host);
             let upstream = connection.worker.shared.upstream(plan.route.upstream);
             let exchange = Exchange { connection, head, plan, upstream, tally };
             exchange.forward(*backend, written).await
@@ -68,18 +66,17 @@ pub(super) async fn run<R: Runtime>(connection: &Connection<R>, head: &Head, beg
 struct Recorded<'a, R: Runtime> {
     connection: &'a Connection<R>,
     head: &'a Head,
-    begun: Instant,
+    tally: &'a Tally,
     is_over: Cell<bool>,
-    tally: Tally,
 }
 
 impl<R: Runtime> Drop for Recorded<'_, R> {
     fn drop(&mut self) {
         if !self.is_over.get() {
-            let stage = if self.tally.answered.get() { Stage::ResponseBody } else { Stage::ResponseHead };
+            let stage = if self.tally.is_answered() { Stage::ResponseBody } else { Stage::ResponseHead };
             self.tally.fail(Failure::proxy(stage, Cause::Stopped));
         }
-        self.tally.record(self.connection, Some(self.head), self.begun);
+        self.tally.record(self.connection, Some(self.head));
     }
 }
 
@@ -127,7 +124,7 @@ impl<R: Runtime> Exchange<'_, R> {
             .flatten();
         let progress = Progress {
             attempt: self.tally.attempt(),
-            answered: self.tally.answered.get(),
+            answered: self.tally.is_answered(),
             another_left: another.is_some(),
         };
         match verdict(failure, progress) {
@@ -138,6 +135,7 @@ impl<R: Runtime> Exchange<'_, R> {
             }
             Verdict::Answer(_) | Verdict::Cut => return false,
         }
+        self.tally.mark(self.connection.runtime(), Moments::waited);
         true
     }
 

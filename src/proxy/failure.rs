@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 
 use crate::http1::Violation;
+use crate::telemetry::Label;
 
 /// One failure, shown as `side.stage.cause`: `backend.response-head.timed-out`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -141,24 +142,41 @@ fn is_shortage(error: &io::Error) -> bool {
     Errno::from_io_error(error).is_some_and(|errno| shortages.contains(&errno))
 }
 
+impl Failure {
+    /// Its label in the log and the metrics.
+    pub fn label(self) -> Label {
+        Label { side: self.side.name(), stage: self.stage.name(), cause: self.cause.name() }
+    }
+}
+
+impl Side {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Backend => "backend",
+            Self::Proxy => "proxy",
+        }
+    }
+}
+
+impl Stage {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Accept => "accept",
+            Self::RequestHead => "request-head",
+            Self::Route => "route",
+            Self::Connect => "connect",
+            Self::RequestBody => "request-body",
+            Self::ResponseHead => "response-head",
+            Self::ResponseBody => "response-body",
+            Self::Tunnel => "tunnel",
+        }
+    }
+}
+
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let side = match self.side {
-            Side::Client => "client",
-            Side::Backend => "backend",
-            Side::Proxy => "proxy",
-        };
-        let stage = match self.stage {
-            Stage::Accept => "accept",
-            Stage::RequestHead => "request-head",
-            Stage::Route => "route",
-            Stage::Connect => "connect",
-            Stage::RequestBody => "request-body",
-            Stage::ResponseHead => "response-head",
-            Stage::ResponseBody => "response-body",
-            Stage::Tunnel => "tunnel",
-        };
-        write!(f, "{side}.{stage}.{}", self.cause.name())
+        self.label().fmt(f)
     }
 }
 

@@ -23,7 +23,8 @@ pub(super) enum NoHead {
     Failed(Cause, usize),
 }
 
-/// Reads a head; bytes beyond it stay unread. The deadline `by` may move while it is read.
+/// Reads a head; bytes beyond it stay unread. The deadline `by` may move while it is read. `begins` is called when its
+/// first bytes are there.
 ///
 /// # Errors
 /// The end of the connection, a missed deadline, or the first rule that the head breaks.
@@ -31,6 +32,7 @@ pub(super) async fn read<S: Stream>(
     stream: &S,
     mut scanner: HeadScanner,
     by: impl Fn() -> Instant,
+    begins: impl Fn(),
 ) -> Result<Head, NoHead> {
     let mut gathered = Vec::new();
     loop {
@@ -41,8 +43,12 @@ pub(super) async fn read<S: Stream>(
             Err(error) => return Err(NoHead::Failed(Cause::from(&error), gathered.len())),
         };
         let before = gathered.len();
-        let scanned =
-            if before == 0 { scanner.scan(&buf) } else { scanner.scan(append(&mut gathered, &buf)) };
+        let scanned = if before == 0 {
+            begins();
+            scanner.scan(&buf)
+        } else {
+            scanner.scan(append(&mut gathered, &buf))
+        };
         let found =
             scanned.map_err(|violation| NoHead::Failed(Cause::Violation(violation), before + buf.len()))?;
         match found {

@@ -10,10 +10,12 @@ use super::exchange;
 use super::failure::{Cause, Failure, Stage};
 use super::head::{self, NoHead};
 use super::shared::ConnectionCount;
+use super::tally::Tally;
 use super::worker::{Guest, Worker};
 use crate::config::{Limits, ListenerConfig};
 use crate::http1::{HeadLimits, HeadScanner};
 use crate::runtime::{Runtime, Stream, is_stopped};
+use crate::telemetry::Moments;
 
 /// How long a connection that is given up is still read, so that the last answer is not lost to a reset.
 pub(super) const LINGER: Duration = Duration::from_secs(2);
@@ -109,7 +111,8 @@ async fn serve_all<R: Runtime>(connection: &Connection<R>) {
     let mut next = Next::KeepAlive;
     if connection.rank > limit {
         let failure = Failure::proxy(Stage::Accept, Cause::Limit);
-        next = answer::refuse(connection, failure, connection.runtime().clock()).await;
+        let tally = Tally::new(connection.runtime().clock());
+        next = answer::refuse(connection, &tally, failure).await;
     }
     let mut is_first = true;
     while next == Next::KeepAlive {
@@ -129,20 +132,21 @@ async fn serve_one<R: Runtime>(connection: &Connection<R>, is_first: bool) -> Ne
         return Next::Close;
     }
     let (runtime, timeouts) = (connection.runtime(), &connection.listener().timeouts);
-    let begun = runtime.clock();
+    let tally = Tally::new(runtime.clock());
     let scanner = HeadScanner::for_request(&connection.head_limits());
     let by = runtime.now() + timeouts.head;
-    match head::read(&connection.client, scanner, || by).await {
+    match head::read(&connection.client, scanner, || by, || ()).await {
         Ok(head) => {
+            tally.mark(runtime, Moments::head_read);
             connection.is_busy.set(true);
-            let next = exchange::run(connection, &head, begun).await;
+            let next = exchange::run(connection, &head, &tally).await;
             connection.is_busy.set(false);
             next
         }
         Err(NoHead::Nothing) => Next::Close,
         Err(NoHead::Failed(Cause::Reset, 0)) => Next::Cut,
         Err(NoHead::Failed(cause, _)) => {
-            answer::refuse(connection, Failure::client(Stage::RequestHead, cause), begun).await
+            answer::refuse(connection, &tally, Failure::client(Stage::RequestHead, cause)).await
         }
     }
 }

@@ -5,6 +5,7 @@ use super::exchange::Exchange;
 use super::failure::{Cause, Failure, Stage};
 use super::head::Head;
 use super::http::Connection;
+use super::tally::Tally;
 use crate::balance::BackendId;
 use crate::http1::{
     self, Asked, ForwardRequest, Framing, Nominated, Reply, Request, Slots, Version, Violation,
@@ -23,8 +24,7 @@ pub(super) struct Plan<'a> {
     pub(super) is_idempotent: bool,
     pub(super) expects_continue: bool,
     upgrade: Option<Span>,
-    /// The host that the client asked for.
-    pub(super) host: Option<Span>,
+    host: Option<Span>,
 }
 
 /// How the client is answered by us.
@@ -45,7 +45,7 @@ pub(super) struct Refusal {
 
 /// What happens to a request.
 pub(super) enum Planned<'a> {
-    /// It goes to this backend first, with this head.
+    /// It goes to the picked backend first, with this head.
     Forward { plan: Plan<'a>, backend: BackendId, head: Batch },
     /// The path is a route's without its slash: the client is sent to the path with it.
     Redirect(Answer),
@@ -77,6 +77,7 @@ impl Plan<'_> {
 pub(super) fn plan<'a, R: Runtime>(
     connection: &'a Connection<R>,
     head: &Head,
+    tally: &Tally,
 ) -> Result<Planned<'a>, Refusal> {
     let mut slots = Slots::new();
     let parsed = http1::parse_request(head, &connection.head_limits(), &mut slots);
@@ -93,7 +94,8 @@ pub(super) fn plan<'a, R: Runtime>(
         }
     };
     let upstream = connection.worker.shared.upstream(route.upstream);
-    let backend = upstream.pick(connection.runtime().now());
+    let pick = upstream.pick(connection.runtime().now());
+    tally.pick(route.upstream, pick);
     let plan = Plan {
         route,
         framing: request.framing,
@@ -104,8 +106,10 @@ pub(super) fn plan<'a, R: Runtime>(
         upgrade: request.upgrade.map(|upgrade| Span::new(head, upgrade)),
         host: request.host.map(|host| Span::new(head, host.as_bytes())),
     };
-    let head = write(connection, &request, route, upstream.backend(backend));
-    Ok(Planned::Forward { plan, backend, head })
+    tally.note(|attempt| attempt.idempotent = plan.is_idempotent);
+    tally.host.set(plan.host);
+    let head = write(connection, &request, route, upstream.backend(pick.backend));
+    Ok(Planned::Forward { plan, backend: pick.backend, head })
 }
 
 /// Writes the request's head once more, for another attempt.

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use super::body::Body;
 use super::failure::Cause;
+use super::tally::Tally;
 use crate::runtime::{Batch, Buf, RelayEnd, Runtime, Stream};
+use crate::telemetry::Moments;
 
 /// From so many bytes on, the runtime is left to move them in its own way.
 const BULK: u64 = 64 * 1024;
@@ -21,8 +23,8 @@ pub(super) struct Direction<'a, R: Runtime> {
     pub(super) idle: Duration,
     /// Bytes of the body that have gone to the other side.
     pub(super) moved: &'a Cell<u64>,
-    /// Whether anything at all has gone to the other side.
-    pub(super) begun: &'a Cell<bool>,
+    /// Where it is noted when the response begins to go to the client; absent for a request, whose head has gone.
+    pub(super) answers: Option<&'a Tally>,
 }
 
 /// Why a body did not get to its end.
@@ -75,7 +77,6 @@ impl<R: Runtime> Direction<'_, R> {
     }
 
     async fn relay_bulk(&self, body: &mut Body, limit: u64) -> Result<(), Broken> {
-        self.begun.set(true);
         // Nothing beside so many bytes; a task that moves few does not carry the room for it.
         let relayed = Box::pin(self.from.relay_to(self.to, limit, self.idle)).await;
         self.moved.set(self.moved.get() + relayed.bytes);
@@ -94,9 +95,10 @@ impl<R: Runtime> Direction<'_, R> {
         }
         let len = batch.len() as u64;
         let by = self.runtime.now() + self.idle;
-        let is_first = !self.begun.replace(true);
+        let begins = self.answers.filter(|tally| !tally.is_answered());
+        begins.inspect(|tally| tally.mark(self.runtime, Moments::answered));
         self.to.send(batch.take(), by).await.map_err(|error| Broken::To(Cause::from(&error)))?;
-        let of_body = if is_first { len.saturating_sub(head_len) } else { len };
+        let of_body = if begins.is_some() { len.saturating_sub(head_len) } else { len };
         self.moved.set(self.moved.get() + of_body);
         Ok(())
     }

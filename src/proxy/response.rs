@@ -10,6 +10,7 @@ use super::relay::{Broken, Direction};
 use super::tunnel;
 use crate::http1::{HeadScanner, Violation};
 use crate::runtime::{Batch, Runtime, Stream};
+use crate::telemetry::Moments;
 
 /// Interim responses that are passed on in one exchange.
 const INTERIM_LIMIT: usize = 16;
@@ -17,7 +18,7 @@ const INTERIM_LIMIT: usize = 16;
 /// Reads the response and relays it to the client.
 ///
 /// # Errors
-/// What went wrong, with [`super::tally::Tally::answered`] telling whether the client has seen anything of it.
+/// What went wrong, with [`super::tally::Tally::is_answered`] telling whether the client has seen anything of it.
 pub(super) async fn relay<R: Runtime>(attempt: &Attempt<'_, R>) -> Result<Next, Failure> {
     for _ in 0..INTERIM_LIMIT {
         let mut reading = reading::read(attempt, &read_head(attempt).await?).map_err(violated)?;
@@ -25,6 +26,7 @@ pub(super) async fn relay<R: Runtime>(attempt: &Attempt<'_, R>) -> Result<Next, 
             Reading::Interim(batch) => pass_on(attempt, batch).await?,
             Reading::Switching(batch) => {
                 attempt.has_response.set(true);
+                attempt.exchange.tally.mark(attempt.runtime(), Moments::answered);
                 pass_on(attempt, batch).await?;
                 return open_tunnel(attempt).await;
             }
@@ -45,9 +47,13 @@ fn violated(violation: Violation) -> Failure {
 
 async fn read_head<R: Runtime>(attempt: &Attempt<'_, R>) -> Result<head::Head, Failure> {
     let scanner = HeadScanner::for_response(&attempt.exchange.connection.head_limits());
-    let read = head::read(&attempt.stream, scanner, || attempt.response_by.get()).await;
+    let begins = || attempt.exchange.tally.mark(attempt.runtime(), Moments::first_byte);
+    let read = head::read(&attempt.stream, scanner, || attempt.response_by.get(), begins).await;
     let (cause, begun) = match read {
         Ok(head) => {
+            if matches!(head, head::Head::Gathered(_)) {
+                attempt.exchange.tally.mark(attempt.runtime(), Moments::responded);
+            }
             attempt.exchange.tally.note(|attempt| attempt.response_begun = true);
             return Ok(head);
         }
@@ -66,7 +72,7 @@ async fn pass_on<R: Runtime>(attempt: &Attempt<'_, R>, batch: &mut Batch) -> Res
     let sent = attempt.client().send(batch.take(), attempt.runtime().now() + attempt.timeouts().body).await;
     sent.map_err(|error| {
         // A part of it may have gone: nothing can follow.
-        attempt.exchange.tally.answered.set(true);
+        attempt.exchange.tally.mark(attempt.runtime(), Moments::answered);
         Failure::client(Stage::ResponseHead, Cause::from(&error))
     })
 }
@@ -83,17 +89,18 @@ async fn relay_final<R: Runtime>(
         to: attempt.client(),
         idle: attempt.timeouts().body,
         moved: &tally.response_body,
-        begun: &tally.answered,
+        answers: Some(tally),
     };
     direction.relay(body, head).await.map_err(|broken| match broken {
         Broken::From(cause) => Failure::backend(Stage::ResponseBody, cause),
         Broken::To(cause) => Failure::client(Stage::ResponseBody, cause),
-    })
+    })?;
+    tally.mark(attempt.runtime(), Moments::done);
+    Ok(())
 }
 
 async fn open_tunnel<R: Runtime>(attempt: &Attempt<'_, R>) -> Result<Next, Failure> {
     let tally = attempt.exchange.tally;
-    tally.answered.set(true);
     let moved = [&tally.request_body, &tally.response_body];
     let tunnel = tunnel::run::<R>(attempt.client(), &attempt.stream, attempt.timeouts().tunnel, moved);
     // Few connections become tunnels: the others do not carry the room for it.

@@ -1,11 +1,11 @@
 //! What all workers of a process look at: the configuration, the upstreams, the log and the connection count.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use crate::balance::BackendId;
 use crate::config::{Config, UpstreamId};
-use crate::telemetry::Log;
+use crate::telemetry::{Log, Meter};
 use crate::upstream::Upstream;
 use crate::upstream::idle::Place;
 
@@ -16,10 +16,13 @@ pub struct Shared {
     pub config: Config,
     /// The access log.
     pub log: Log,
+    /// What the workers count.
+    pub meter: Arc<Meter>,
     upstreams: Vec<Upstream>,
     /// For each upstream, the number of its first backend among all backends.
     first_places: Vec<usize>,
     connections: AtomicUsize,
+    accepted: AtomicU64,
 }
 
 /// A client connection that is counted until it is dropped.
@@ -29,7 +32,8 @@ pub(super) struct ConnectionCount(Arc<Shared>);
 impl Shared {
     /// The state of a process that starts.
     pub fn new(config: Config, log: Log) -> Arc<Self> {
-        let upstreams: Vec<Upstream> = config.upstreams.iter().map(Upstream::new).collect();
+        let upstreams: Vec<Upstream> =
+            config.upstreams.iter().map(|upstream| Upstream::new(upstream, log.started_s())).collect();
         let first_places = upstreams
             .iter()
             .scan(0, |next, upstream| {
@@ -38,7 +42,9 @@ impl Shared {
                 Some(first)
             })
             .collect();
-        Arc::new(Self { config, log, upstreams, first_places, connections: AtomicUsize::new(0) })
+        let meter = Arc::new(Meter::new(&config));
+        let (connections, accepted) = (AtomicUsize::new(0), AtomicU64::new(0));
+        Arc::new(Self { config, log, meter, upstreams, first_places, connections, accepted })
     }
 
     /// Exchanges in flight at all backends.
@@ -49,6 +55,16 @@ impl Shared {
     /// Client connections that are open.
     pub fn connections(&self) -> usize {
         self.connections.load(Ordering::Relaxed)
+    }
+
+    /// Client connections that were accepted since the start.
+    pub fn accepted(&self) -> u64 {
+        self.accepted.load(Ordering::Relaxed)
+    }
+
+    /// The upstreams, in the order of the configuration.
+    pub fn upstreams(&self) -> &[Upstream] {
+        &self.upstreams
     }
 
     pub(super) fn upstream(&self, id: UpstreamId) -> &Upstream {
@@ -66,6 +82,7 @@ impl Shared {
 
     /// Counts a client connection, and says how many there are with it.
     pub(super) fn count_connection(self: &Arc<Self>) -> (ConnectionCount, usize) {
+        self.accepted.fetch_add(1, Ordering::Relaxed);
         let before = self.connections.fetch_add(1, Ordering::Relaxed);
         (ConnectionCount(Arc::clone(self)), before + 1)
     }

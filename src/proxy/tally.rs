@@ -10,17 +10,16 @@ use super::plan::Span;
 use crate::balance::BackendId;
 use crate::config::UpstreamId;
 use crate::runtime::Runtime;
-use crate::telemetry::Record;
-use crate::telemetry::record::{Moments, Traffic};
+use crate::telemetry::record::{self, Traffic};
+use crate::telemetry::{Moments, Record};
+use crate::upstream::Pick;
 use crate::upstream::retry::AttemptState;
 
 /// The counts of one exchange, shared by its two directions.
-#[derive(Default)]
 pub(super) struct Tally {
+    moments: Cell<Moments>,
     /// The status of the answer that was written for the client.
     pub(super) status: Cell<Option<u16>>,
-    /// A final response, or our own answer, has begun to go to the client.
-    pub(super) answered: Cell<bool>,
     /// Where the host that the client asked for stands in the request's head.
     pub(super) host: Cell<Option<Span>>,
     /// Bytes of the request's body that the kernel took for the backend.
@@ -29,12 +28,46 @@ pub(super) struct Tally {
     pub(super) response_body: Cell<u64>,
     /// What the record will say went wrong: the first failure.
     failure: Cell<Option<Failure>>,
-    backend: Cell<Option<(UpstreamId, BackendId)>>,
+    pick: Cell<Option<(UpstreamId, Pick)>>,
+    backend: Cell<Option<BackendId>>,
     attempts: Cell<u32>,
     attempt: Cell<AttemptState>,
 }
 
 impl Tally {
+    /// Of an exchange whose first bytes are there.
+    pub(super) fn new(begun: Instant) -> Self {
+        Self {
+            moments: Cell::new(Moments::new(begun)),
+            status: Cell::default(),
+            host: Cell::default(),
+            request_body: Cell::default(),
+            response_body: Cell::default(),
+            failure: Cell::default(),
+            pick: Cell::default(),
+            backend: Cell::default(),
+            attempts: Cell::default(),
+            attempt: Cell::default(),
+        }
+    }
+
+    /// Notes when something happens: now.
+    pub(super) fn mark<R: Runtime>(&self, runtime: &R, happens: impl FnOnce(&mut Moments, Instant)) {
+        let mut moments = self.moments.get();
+        happens(&mut moments, runtime.clock());
+        self.moments.set(moments);
+    }
+
+    /// Whether a final response, or our own answer, has begun to go to the client.
+    pub(super) fn is_answered(&self) -> bool {
+        self.moments.get().is_answered()
+    }
+
+    /// An upstream was found, and it has picked a backend.
+    pub(super) fn pick(&self, upstream: UpstreamId, pick: Pick) {
+        self.pick.set(Some((upstream, pick)));
+    }
+
     /// The attempt that runs, for the retry rule.
     pub(super) fn attempt(&self) -> AttemptState {
         self.attempt.get()
@@ -48,17 +81,17 @@ impl Tally {
     }
 
     /// A backend is tried.
-    pub(super) fn begin_attempt(&self, upstream: UpstreamId, backend: BackendId) {
-        self.backend.set(Some((upstream, backend)));
+    pub(super) fn begin_attempt(&self, backend: BackendId) {
+        self.backend.set(Some(backend));
         self.attempts.set(self.attempts.get() + 1);
         self.note(|attempt| {
             (attempt.reused, attempt.request_sent, attempt.response_begun) = (false, false, false)
         });
     }
 
-    /// The upstream whose backends were tried.
+    /// The upstream that was found.
     pub(super) fn upstream(&self) -> Option<UpstreamId> {
-        self.backend.get().map(|(upstream, _)| upstream)
+        self.pick.get().map(|(upstream, _)| upstream)
     }
 
     /// The first failure is the one that the record names.
@@ -67,20 +100,28 @@ impl Tally {
     }
 
     /// The exchange is over: hands its one record on.
-    pub(super) fn record<R: Runtime>(&self, connection: &Connection<R>, head: Option<&Head>, begun: Instant) {
-        let failure = self.failure.get();
+    pub(super) fn record<R: Runtime>(&self, connection: &Connection<R>, head: Option<&Head>) {
+        if !self.moments.get().is_done() {
+            self.mark(connection.runtime(), Moments::done);
+        }
         let attempt = self.attempt.get();
         let shared = &connection.worker.shared;
-        connection.worker.log.borrow_mut().write(&Record {
-            moments: Moments { begun, done: connection.runtime().clock() },
+        let picked = self.pick.get().map(|(id, pick)| (id, shared.upstream(id), pick));
+        let backend = self.backend.get();
+        connection.worker.recorder.borrow_mut().take(&Record {
+            moments: self.moments.get(),
             client: connection.peer,
             listener: &connection.listener().name,
             host: head.and_then(|head| self.host.get()?.of(head)),
             request: head.map_or(b"", |head| request_words(head)),
-            backend: self
-                .backend
-                .get()
-                .map(|(upstream, backend)| shared.upstream(upstream).backend(backend).name.as_str()),
+            pick: picked.map(|(_, upstream, pick)| record::Pick {
+                upstream: &upstream.name,
+                backend: &upstream.backend(pick.backend).name,
+                number: pick.number,
+                cycle: pick.cycle,
+            }),
+            backend: picked.zip(backend).map(|((_, upstream, _), id)| upstream.backend(id).name.as_str()),
+            place: picked.map(|(id, _, pick)| shared.place(id, backend.unwrap_or(pick.backend)).0),
             traffic: Traffic {
                 request_body: self.request_body.get(),
                 response_body: self.response_body.get(),
@@ -88,7 +129,7 @@ impl Tally {
                 reused: attempt.reused,
             },
             status: self.status.get(),
-            failure: failure.as_ref().map(|failure| failure as &dyn std::fmt::Display),
+            failure: self.failure.get().map(Failure::label),
         });
     }
 }

@@ -10,7 +10,7 @@ use super::Shared;
 use super::failure::Cause;
 use super::http;
 use crate::runtime::{Listener, Runtime, Stream};
-use crate::telemetry::{Log, LogWriter};
+use crate::telemetry::{Log, Recorder};
 use crate::upstream::idle::IdlePool;
 
 /// How often idle backend connections are looked through.
@@ -25,7 +25,7 @@ pub(super) struct Worker<R: Runtime> {
     pub(super) runtime: R,
     pub(super) shared: Arc<Shared>,
     pub(super) idle: RefCell<IdlePool<R::Stream>>,
-    pub(super) log: RefCell<LogWriter>,
+    pub(super) recorder: RefCell<Recorder>,
     connections: Cell<usize>,
 }
 
@@ -33,9 +33,9 @@ pub(super) struct Worker<R: Runtime> {
 /// then until its connections have ended or the drain's timeout has passed.
 pub async fn serve<R: Runtime>(runtime: R, listeners: Vec<R::Listener>, shared: Arc<Shared>) {
     let idle = IdlePool::new(shared.places(), shared.config.limits.connections);
-    let log = RefCell::new(shared.log.writer());
+    let recorder = RefCell::new(shared.meter.recorder(&shared.log));
     let worker =
-        Rc::new(Worker { runtime, shared, idle: RefCell::new(idle), log, connections: Cell::new(0) });
+        Rc::new(Worker { runtime, shared, idle: RefCell::new(idle), recorder, connections: Cell::new(0) });
     worker.runtime.spawn(sweep(Rc::clone(&worker)));
     let mut listeners = listeners.into_iter().enumerate();
     let Some((_, first)) = listeners.next() else { return };

@@ -1,18 +1,16 @@
 //! The access log: a line an exchange, through a bounded queue that never blocks a worker unless it is told to.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::Thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::{Record, notice};
+use super::{Record, line, notice};
 use crate::config::{LogFormat, WhenFull};
 
 /// Bytes of log that one writer may have waiting, if [`Log::with_queue`] does not say otherwise.
 const QUEUE_SIZE: usize = 1 << 20;
-/// Bytes of a request's method and target that a line shows.
-const REQUEST_LIMIT: usize = 8 << 10;
 /// How long a worker that must not drop a line waits before it looks for room again.
 const FULL_WAIT: Duration = Duration::from_micros(500);
 
@@ -100,6 +98,12 @@ impl Log {
     /// Whether anything is logged at all.
     pub fn is_on(&self) -> bool {
         !matches!(self.inner.target, Target::Off)
+    }
+
+    /// When the log was made, in seconds after 1970: a process that is started anew has a greater one.
+    pub fn started_s(&self) -> u64 {
+        let (_, time_of_day) = self.inner.anchor;
+        time_of_day.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
     }
 
     /// A writer for one worker.
@@ -205,10 +209,12 @@ impl LogWriter {
         }
         self.line.clear();
         let (start, time_of_day) = self.log.inner.anchor;
-        let at = time_of_day + record.moments.done.saturating_duration_since(start);
+        let at = time_of_day
+            + record.moments.begun().saturating_duration_since(start)
+            + Duration::from_micros(record.moments.total_us());
         match self.log.inner.format {
-            LogFormat::Text => write_text(&mut self.line, record, at),
-            LogFormat::Json => write_json(&mut self.line, record, at),
+            LogFormat::Text => line::write_text(&mut self.line, record, at),
+            LogFormat::Json => line::write_json(&mut self.line, record, at),
         }
         self.line.push('\n');
         self.hand_over();
@@ -234,88 +240,6 @@ impl LogWriter {
     }
 }
 
-/// `TIME CLIENT "METHOD TARGET" host=NAME backend=ADDRESS status=200 bytes=1234 time=0.412ms end=…`.
-fn write_text(line: &mut String, record: &Record<'_>, at: SystemTime) {
-    write_time(line, at);
-    // Writing to a string cannot fail.
-    let _ = write!(line, " {} \"", record.client);
-    write_escaped(line, if record.request.is_empty() { b"-" } else { shown(record) });
-    line.push_str("\" host=");
-    write_escaped(line, record.host.unwrap_or(b"-"));
-    let _ = write!(line, " backend={} status=", record.backend.unwrap_or("-"));
-    let _ = match record.status {
-        Some(status) => write!(line, "{status}"),
-        None => write!(line, "-"),
-    };
-    let micros = record.duration().as_micros();
-    let _ =
-        write!(line, " bytes={} time={}.{:03}ms", record.traffic.response_body, micros / 1000, micros % 1000);
-    if record.traffic.attempts > 1 {
-        let _ = write!(line, " attempts={}", record.traffic.attempts);
-    }
-    if let Some(failure) = record.failure {
-        let _ = write!(line, " end={failure}");
-    }
-}
-
-fn write_json(line: &mut String, record: &Record<'_>, at: SystemTime) {
-    line.push_str("{\"time\":\"");
-    write_time(line, at);
-    let _ = write!(line, "\",\"client\":\"{}\",\"listener\":\"", record.client);
-    write_escaped(line, record.listener.as_bytes());
-    line.push_str("\",\"request\":\"");
-    write_escaped(line, shown(record));
-    line.push('"');
-    if let Some(host) = record.host {
-        line.push_str(",\"host\":\"");
-        write_escaped(line, host);
-        line.push('"');
-    }
-    if let Some(backend) = record.backend {
-        let _ = write!(line, ",\"backend\":\"{backend}\"");
-    }
-    if let Some(status) = record.status {
-        let _ = write!(line, ",\"status\":{status}");
-    }
-    let traffic = record.traffic;
-    let _ = write!(
-        line,
-        ",\"request_bytes\":{},\"response_bytes\":{}",
-        traffic.request_body, traffic.response_body
-    );
-    let _ = write!(line, ",\"attempts\":{},\"reused\":{}", traffic.attempts, traffic.reused);
-    let _ = write!(line, ",\"duration_us\":{}", record.duration().as_micros());
-    if let Some(failure) = record.failure {
-        let _ = write!(line, ",\"end\":\"{failure}\"");
-    }
-    line.push('}');
-}
-
-/// Method and target, cut where they are long.
-fn shown<'a>(record: &Record<'a>) -> &'a [u8] {
-    &record.request[..record.request.len().min(REQUEST_LIMIT)]
-}
-
-/// RFC 3339, UTC, milliseconds.
-fn write_time(line: &mut String, at: SystemTime) {
-    if let Ok(timestamp) = jiff::Timestamp::try_from(at) {
-        let _ = write!(line, "{timestamp:.3}");
-    }
-}
-
-/// Quotes, backslashes and whatever is not printable ASCII as JSON writes them, so that no request forges a line.
-fn write_escaped(line: &mut String, bytes: &[u8]) {
-    for &byte in bytes {
-        match byte {
-            b'"' | b'\\' => line.extend(['\\', char::from(byte)]),
-            b' '..=b'~' => line.push(char::from(byte)),
-            _ => {
-                let _ = write!(line, "\\u{byte:04x}");
-            }
-        }
-    }
-}
-
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -323,40 +247,27 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::telemetry::record::{Moments, Traffic};
+    use crate::telemetry::Moments;
+    use crate::telemetry::record::Traffic;
     use std::net::SocketAddr;
 
     fn record(request: &[u8]) -> Record<'_> {
         let done = Instant::now();
+        let mut moments = Moments::new(done - Duration::from_micros(1_412));
+        moments.done(done);
         Record {
-            moments: Moments { begun: done - Duration::from_micros(1_412), done },
+            moments,
             client: SocketAddr::from(([127, 0, 0, 1], 5555)),
             listener: "web",
             request,
             host: Some(b"a.example"),
+            pick: None,
             backend: Some("127.0.0.1:8889"),
+            place: Some(0),
             traffic: Traffic { request_body: 0, response_body: 1234, attempts: 2, reused: true },
             status: Some(200),
             failure: None,
         }
-    }
-
-    #[test]
-    fn a_text_line_names_client_request_backend_status_bytes_and_duration() {
-        let log = Log::memory();
-        log.writer().write(&record(b"GET /cat.png"));
-        let line = log.lines().remove(0);
-        let (time, rest) = line.split_once(' ').unwrap();
-        assert!(time.ends_with('Z') && time.len() == "2026-01-01T00:00:00.000Z".len(), "{time}");
-        let expected = "127.0.0.1:5555 \"GET /cat.png\" host=a.example backend=127.0.0.1:8889 status=200 bytes=1234 time=1.412ms attempts=2";
-        assert_eq!(rest, expected);
-    }
-
-    #[test]
-    fn no_request_can_forge_a_line() {
-        let mut line = String::new();
-        write_escaped(&mut line, b"GET /\"\\\n\x7f\xff");
-        assert_eq!(line, "GET /\\\"\\\\\\u000a\\u007f\\u00ff");
     }
 
     #[test]

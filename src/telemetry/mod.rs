@@ -1,9 +1,27 @@
-//! What Ringway can tell about its work: one [`Record`] an exchange, and the access log made of it.
+//! What Ringway can tell about its work: one [`Record`] an exchange, and what is made of it.
+//!
+//! A worker's [`Recorder`] takes the record, counts it, adds its phases to the distributions and logs it. Whoever asks
+//! reads the [`Meter`], which merges what the workers have written and stops none of them.
 
 pub mod access_log;
+pub mod audit;
+pub mod catalogue;
+mod distribution;
+mod failures;
+mod line;
+mod meter;
+mod moments;
 mod notice;
 pub mod record;
+mod series;
+mod shard;
 
 pub use access_log::{Log, LogWriter};
+pub use distribution::{DIGITS, Distribution, HIGHEST_US};
+pub use failures::Label;
+pub use meter::{Meter, Recorder};
+pub use moments::{Moments, Phases};
 pub use notice::notice;
 pub use record::Record;
+pub use series::{BACKEND_SERIES, Series, SeriesTable};
+pub use shard::{Counter, Phase};

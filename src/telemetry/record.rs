@@ -2,7 +2,8 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+
+use super::{Label, Moments};
 
 /// One exchange, over. Borrowed from the exchange: whoever keeps something of it copies that.
 pub struct Record<'a> {
@@ -16,23 +17,31 @@ pub struct Record<'a> {
     pub request: &'a [u8],
     /// The host that was asked for, with its port if that was named; absent if none was, or no route was found.
     pub host: Option<&'a [u8]>,
+    /// The upstream and what it picked; absent if no route was found.
+    pub pick: Option<Pick<'a>>,
     /// The backend that was tried last, by its configured address; absent if none was.
     pub backend: Option<&'a str>,
+    /// Where that backend, or else the one that was picked, stands among all backends of the configuration.
+    pub place: Option<usize>,
     /// What went over the wire.
     pub traffic: Traffic,
     /// The status of the answer that was written for the client; absent if there was none.
     pub status: Option<u16>,
-    /// The label of what went wrong, `side.stage.cause`, if anything did.
-    pub failure: Option<&'a dyn fmt::Display>,
+    /// What went wrong, if anything did.
+    pub failure: Option<Label>,
 }
 
-/// Moments of an exchange, from the clock itself.
-#[derive(Debug, Clone, Copy)]
-pub struct Moments {
-    /// The first bytes of the request's head were there.
-    pub begun: Instant,
-    /// The kernel had taken the last byte of the response.
-    pub done: Instant,
+/// A turn of an upstream's balancer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pick<'a> {
+    /// Name of the upstream.
+    pub upstream: &'a str,
+    /// The backend whose turn it was, by its configured address.
+    pub backend: &'a str,
+    /// Its number in the cycle, counted from 0.
+    pub number: u64,
+    /// The cycle: a change of the eligible backends, or a start of the process, begins a new one with a greater number.
+    pub cycle: u64,
 }
 
 /// Bytes and attempts of an exchange.
@@ -51,12 +60,5 @@ pub struct Traffic {
 impl fmt::Debug for Record<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Record(\"{}\" {:?})", self.request.escape_ascii(), self.status)
-    }
-}
-
-impl Record<'_> {
-    /// From the first byte of the request to the last byte of the response.
-    pub fn duration(&self) -> Duration {
-        self.moments.done.saturating_duration_since(self.moments.begun)
     }
 }

@@ -4,7 +4,7 @@ pub mod idle;
 pub mod retry;
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -42,29 +42,55 @@ pub struct Backend {
     pub address: SocketAddr,
     /// Its address as text: how it is named in the log, and the authority for a request that has none.
     pub name: String,
-    weight: u32,
+    /// Its share.
+    pub weight: u32,
     in_flight: AtomicUsize,
 }
 
 /// The order in which eligible backends are picked, until the eligible set changes.
 #[derive(Debug)]
 struct Cycle {
+    number: u64,
     order: Vec<BackendId>,
-    cursor: AtomicUsize,
+    cursor: AtomicU64,
     /// When the first ejected backend may come back.
     renew_at: Option<Instant>,
 }
 
+/// Whose turn it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pick {
+    /// The backend.
+    pub backend: BackendId,
+    /// Picks of the cycle before it.
+    pub number: u64,
+    /// The cycle: each one's number is greater than that of the one before.
+    pub cycle: u64,
+}
+
 /// The backends that an exchange has tried already.
 pub type Tried = SmallVec<[BackendId; 4]>;
+
+/// A backend as it is now.
+#[derive(Debug)]
+pub struct BackendState<'a> {
+    /// The backend.
+    pub backend: &'a Backend,
+    /// Exchanges in flight.
+    pub in_flight: usize,
+    /// It refused a connection, and is left alone until then.
+    pub ejected_until: Option<Instant>,
+    /// Picks of it in the cycle that runs.
+    pub picks: u64,
+}
 
 /// An exchange in flight at a backend; over when dropped.
 #[derive(Debug)]
 pub struct InFlight<'a>(&'a Backend);
 
 impl Upstream {
-    /// All backends eligible, none in flight.
-    pub fn new(config: &UpstreamConfig) -> Self {
+    /// All backends eligible, none in flight. Its cycles are numbered from `first_cycle` on.
+    pub fn new(config: &UpstreamConfig, first_cycle: u64) -> Self {
         let backends: Vec<Backend> = config
             .backends
             .iter()
@@ -76,7 +102,7 @@ impl Upstream {
             })
             .collect();
         let ejected = vec![None; backends.len()];
-        let cycle = Cycle::new(&backends, config.policy, &ejected);
+        let cycle = Cycle::new(first_cycle, &backends, config.policy, &ejected);
         Self {
             name: config.name.clone(),
             backend_idle: config.backend_idle,
@@ -109,16 +135,30 @@ impl Upstream {
         self.backends.iter().map(|backend| backend.in_flight.load(Ordering::Relaxed)).sum()
     }
 
+    /// Its backends as they are at this moment, and the number of the cycle that runs.
+    pub fn state(&self, now: Instant) -> (u64, Vec<BackendState<'_>>) {
+        let ejected = self.lock_ejected().clone();
+        let cycle = self.cycle.load();
+        let states = self.backends.iter().zip(ejected).enumerate().map(|(id, (backend, ejected_until))| {
+            let in_flight = backend.in_flight.load(Ordering::Relaxed);
+            // The next pick takes back whoever's time is over.
+            let ejected_until = ejected_until.filter(|until| *until > now);
+            BackendState { backend, in_flight, ejected_until, picks: cycle.picks_of(BackendId(id)) }
+        });
+        (cycle.number, states.collect())
+    }
+
     /// The backend whose turn it is. Ejected ones are left out, unless all are: then they are tried anyway.
-    pub fn pick(&self, now: Instant) -> BackendId {
+    pub fn pick(&self, now: Instant) -> Pick {
         let mut cycle = self.cycle.load();
         if cycle.renew_at.is_some_and(|at| at <= now) {
             drop(cycle);
             self.renew(now);
             cycle = self.cycle.load();
         }
-        let turn = cycle.cursor.fetch_add(1, Ordering::Relaxed);
-        cycle.order[turn % cycle.order.len()]
+        let number = cycle.cursor.fetch_add(1, Ordering::Relaxed);
+        let backend = cycle.order[(number % cycle.order.len() as u64) as usize];
+        Pick { backend, number, cycle: cycle.number }
     }
 
     /// A backend that was not tried yet, after a failed connect; `None` when each eligible one was. No turn is taken.
@@ -179,7 +219,8 @@ impl Upstream {
     }
 
     fn store(&self, ejected: &[Option<Instant>]) {
-        self.cycle.store(Arc::new(Cycle::new(&self.backends, self.policy, ejected)));
+        let number = self.cycle.load().number + 1;
+        self.cycle.store(Arc::new(Cycle::new(number, &self.backends, self.policy, ejected)));
     }
 
     fn lock_ejected(&self) -> MutexGuard<'_, Vec<Option<Instant>>> {
@@ -202,7 +243,16 @@ impl Drop for InFlight<'_> {
 }
 
 impl Cycle {
-    fn new(backends: &[Backend], policy: &Policy, ejected: &[Option<Instant>]) -> Self {
+    /// How often a backend was picked.
+    fn picks_of(&self, id: BackendId) -> u64 {
+        let picks = self.cursor.load(Ordering::Relaxed);
+        let in_first =
+            |length: usize| self.order[..length].iter().filter(|other| **other == id).count() as u64;
+        let length = self.order.len();
+        picks / length as u64 * in_first(length) + in_first((picks % length as u64) as usize)
+    }
+
+    fn new(number: u64, backends: &[Backend], policy: &Policy, ejected: &[Option<Instant>]) -> Self {
         let weights = |with_ejected: bool| -> Vec<(BackendId, u32)> {
             (0..backends.len())
                 .filter(|i| with_ejected || ejected[*i].is_none())
@@ -214,8 +264,9 @@ impl Cycle {
             eligible = weights(true);
         }
         Self {
+            number,
             order: (policy.cycle)(&eligible),
-            cursor: AtomicUsize::new(0),
+            cursor: AtomicU64::new(0),
             renew_at: ejected.iter().flatten().min().copied(),
         }
     }
@@ -228,7 +279,7 @@ mod tests {
     use crate::config::BackendConfig;
 
     fn upstream(count: u16) -> Upstream {
-        Upstream::new(&UpstreamConfig {
+        let config = UpstreamConfig {
             name: "test".to_owned(),
             policy: &POLICIES[0],
             fail_for: Duration::from_secs(5),
@@ -236,11 +287,12 @@ mod tests {
             backends: (0..count)
                 .map(|i| BackendConfig { address: SocketAddr::from(([127, 0, 0, 1], 9000 + i)), weight: 1 })
                 .collect(),
-        })
+        };
+        Upstream::new(&config, 0)
     }
 
     fn picks(upstream: &Upstream, now: Instant, count: usize) -> Vec<usize> {
-        (0..count).map(|_| upstream.pick(now).0).collect()
+        (0..count).map(|_| upstream.pick(now).backend.0).collect()
     }
 
     #[test]
@@ -252,7 +304,7 @@ mod tests {
             for _ in 0..4 {
                 scope.spawn(|| {
                     for _ in 0..2_500 {
-                        counts[upstream.pick(now).0].fetch_add(1, Ordering::Relaxed);
+                        counts[upstream.pick(now).backend.0].fetch_add(1, Ordering::Relaxed);
                     }
                 });
             }
@@ -271,6 +323,28 @@ mod tests {
     }
 
     #[test]
+    fn picks_are_numbered_and_a_change_begins_a_new_cycle() {
+        let (upstream, now) = (upstream(2), Instant::now());
+        let next = || {
+            let Pick { backend, number, cycle } = upstream.pick(now);
+            (backend.0, number, cycle)
+        };
+        assert_eq!([next(), next(), next()], [(0, 0, 0), (1, 1, 0), (0, 2, 0)]);
+        upstream.eject(BackendId(0), now);
+        assert_eq!([next(), next()], [(1, 0, 1), (1, 1, 1)]);
+        let state = |upstream: &Upstream| {
+            let (cycle, states) = upstream.state(now);
+            let states = states.iter().map(|state| (state.picks, state.ejected_until.is_some()));
+            (cycle, states.collect::<Vec<_>>())
+        };
+        assert_eq!(state(&upstream), (1, vec![(0, true), (2, false)]));
+        upstream.restore(BackendId(0));
+        let next = || upstream.pick(now);
+        assert_eq!([next(), next(), next()].map(|pick| (pick.number, pick.cycle)), [(0, 2), (1, 2), (2, 2)]);
+        assert_eq!(state(&upstream), (2, vec![(2, false), (1, false)]));
+    }
+
+    #[test]
     fn when_all_are_ejected_they_are_tried_anyway() {
         let (upstream, now) = (upstream(2), Instant::now());
         upstream.eject(BackendId(0), now);
@@ -283,7 +357,7 @@ mod tests {
     #[test]
     fn failovers_leave_out_what_was_tried_and_take_no_turn() {
         let (upstream, now) = (upstream(3), Instant::now());
-        assert_eq!(upstream.pick(now), BackendId(0));
+        assert_eq!(upstream.pick(now), Pick { backend: BackendId(0), number: 0, cycle: 0 });
         let tried = Tried::from_slice(&[BackendId(0)]);
         let another: Vec<_> = (0..4).map(|_| upstream.pick_another(&tried)).collect();
         assert_eq!(another, [1, 2, 1, 2].map(|i| Some(BackendId(i))));

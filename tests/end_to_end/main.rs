@@ -26,6 +26,7 @@ macro_rules! on_runtime {
 #[path = "../support/mod.rs"]
 mod support;
 
+mod admin;
 mod balance;
 mod big_bodies;
 mod demo;

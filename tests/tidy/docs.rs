@@ -27,6 +27,20 @@ pub(crate) fn missing_citations() -> Vec<String> {
     findings
 }
 
+/// Compares what stands between the marks of a part of a page with what the code says, or writes it with `UPDATE=1`.
+pub(crate) fn check_part(page: &str, part: &str, expected: &str) {
+    let path = root().join(page);
+    let text = std::fs::read_to_string(&path).unwrap();
+    let (begin, end) = (format!("<!-- {part}: begin -->\n"), format!("<!-- {part}: end -->"));
+    let (before, rest) = text.split_once(&begin).unwrap();
+    let (actual, after) = rest.split_once(&end).unwrap();
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::write(&path, format!("{before}{begin}{expected}{end}{after}")).unwrap();
+    } else {
+        assert_eq!(actual, expected, "\n{page} differs: UPDATE=1 writes it anew");
+    }
+}
+
 /// What stands in backticks or is linked to, with the number of its line; code blocks left out.
 fn citations(text: &str) -> Vec<(usize, String)> {
     let mut found = Vec::new();

@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::io::{self, IoSlice};
+use std::ops::Deref;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -19,8 +20,11 @@ use crate::runtime::{self, Batch, Buf, RelayEnd, Relayed, stopped};
 /// Pieces handed to the kernel in one call.
 const PIECES: usize = 64;
 
-/// A connection, read without any reading ahead.
-pub struct Stream {
+/// A connection, read without any reading ahead. Its state is kept aside, so that a task that holds one stays small.
+pub struct Stream(Box<State>);
+
+/// The state of a [`Stream`].
+pub struct State {
     threads: Threads,
     /// Absent when the connection was cut.
     socket: RefCell<Option<Rc<OwnedFd>>>,
@@ -39,9 +43,17 @@ pub struct Stream {
     broken: Cell<Option<Errno>>,
 }
 
+impl Deref for Stream {
+    type Target = State;
+
+    fn deref(&self) -> &State {
+        &self.0
+    }
+}
+
 impl Stream {
     pub(super) fn new(threads: Threads, socket: Rc<OwnedFd>) -> Self {
-        Self {
+        Self(Box::new(State {
             recv_deadline: Cell::new(threads.0.now()),
             threads,
             socket: RefCell::new(Some(socket)),
@@ -51,7 +63,7 @@ impl Stream {
             recv_end: Cell::new(None),
             send_end: Cell::new(None),
             broken: Cell::new(None),
-        }
+        }))
     }
 
     fn socket(&self) -> io::Result<Rc<OwnedFd>> {

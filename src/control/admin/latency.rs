@@ -1,0 +1,402 @@
+//! Percentiles: of all time or since an earlier answer, by backend, by upstream or of everything.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use hdrhistogram::serialization::V2DeflateSerializer;
+use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, Tag};
+use serde::{Deserialize, Serialize};
+
+use crate::telemetry::{Distribution, Meter, Phase};
+
+/// Snapshots that are kept for `since`: so many readers, or readings of one, do not get into each other's way.
+const KEPT: usize = 64;
+/// Buckets that all of them may hold, 16 bytes each; the two latest are kept in any case.
+const KEPT_BUCKETS: usize = 1 << 20;
+
+/// What is asked for.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Asked {
+    /// The id of an earlier answer.
+    pub(super) since: Option<String>,
+    #[serde(default)]
+    pub(super) by: By,
+    upstream: Option<String>,
+    backend: Option<String>,
+    phase: Option<String>,
+}
+
+/// What is put together in one row.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum By {
+    /// Each backend has its rows.
+    #[default]
+    Backend,
+    /// Each upstream.
+    Upstream,
+    /// Everything together.
+    All,
+}
+
+/// All distributions at a moment.
+pub(super) struct Kept {
+    id: String,
+    at: Instant,
+    /// For each series, one for each phase.
+    distributions: Vec<Vec<Distribution>>,
+}
+
+/// The answers that `since` may name.
+pub(super) struct Snapshots {
+    /// Tells the ids of this process from those of one before it.
+    started_s: u64,
+    next: u64,
+    kept: VecDeque<Arc<Kept>>,
+}
+
+/// The answer of `/latency`.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Answer {
+    /// What `since` may name later.
+    pub id: String,
+    /// The id that `since` named.
+    pub since: Option<String>,
+    /// How long it was measured, in seconds; absent: since the start.
+    pub seconds: Option<f64>,
+    /// Always `us`.
+    pub unit: String,
+    /// One for each phase of each backend, upstream, or of everything.
+    pub series: Vec<Row>,
+}
+
+/// Percentiles of one phase, in microseconds.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Row {
+    /// Absent: all upstreams together.
+    pub upstream: Option<String>,
+    /// Absent: all backends of the upstream together.
+    pub backend: Option<String>,
+    /// A name of [`Phase::name`].
+    pub phase: String,
+    /// Exchanges.
+    pub count: u64,
+    /// Exact.
+    pub mean: f64,
+    /// To three digits, as all percentiles.
+    pub p50: u64,
+    /// As `p50`.
+    pub p75: u64,
+    /// As `p50`.
+    pub p90: u64,
+    /// As `p50`.
+    pub p99: u64,
+    /// As `p50`.
+    #[serde(rename = "p99.9")]
+    pub p99_9: u64,
+    /// As `p50`.
+    #[serde(rename = "p99.99")]
+    pub p99_99: u64,
+    /// Exact; since an earlier answer, to three digits.
+    pub max: u64,
+}
+
+impl Snapshots {
+    pub(super) fn new(started_s: u64) -> Self {
+        Self { started_s, next: 1, kept: VecDeque::new() }
+    }
+
+    /// Reads everything, and keeps it for later; the oldest are forgotten.
+    pub(super) fn take(&mut self, meter: &Meter) -> Arc<Kept> {
+        let of = |series| Phase::ALL.map(|phase| meter.distribution(series, phase)).to_vec();
+        let distributions = (0..meter.series().all().len()).map(of).collect();
+        let id = format!("{}-{}", self.started_s, self.next);
+        self.next += 1;
+        let kept = Arc::new(Kept { id, at: Instant::now(), distributions });
+        self.kept.push_back(Arc::clone(&kept));
+        while self.kept.len() > KEPT || (self.kept.len() > 2 && self.buckets() > KEPT_BUCKETS) {
+            self.kept.pop_front();
+        }
+        kept
+    }
+
+    pub(super) fn find(&self, id: &str) -> Option<Arc<Kept>> {
+        self.kept.iter().find(|kept| kept.id == id).cloned()
+    }
+
+    fn buckets(&self) -> usize {
+        let all = self.kept.iter().flat_map(|kept| kept.distributions.iter().flatten());
+        all.map(Distribution::buckets).sum()
+    }
+}
+
+impl Kept {
+    fn since(&self, earlier: Option<&Self>, series: usize, phase: Phase) -> Distribution {
+        let now = &self.distributions[series][phase as usize];
+        earlier
+            .map_or_else(|| now.clone(), |earlier| now.since(&earlier.distributions[series][phase as usize]))
+    }
+
+    /// The distribution of a phase over several series.
+    fn over(&self, earlier: Option<&Self>, series: &[usize], phase: Phase) -> Distribution {
+        let all = series.iter().map(|series| self.since(earlier, *series, phase));
+        all.fold(Distribution::default(), |all, one| all.merged(&one))
+    }
+}
+
+/// The answer of `/latency`.
+pub(super) fn answer(meter: &Meter, now: &Kept, earlier: Option<&Kept>, by: By) -> Answer {
+    let rows = |Group { upstream, backend, members }: Group| {
+        Phase::ALL.map(|phase| {
+            let distribution = now.over(earlier, &members, phase);
+            Row::new((upstream.clone(), backend.clone()), phase, &distribution)
+        })
+    };
+    Answer {
+        id: now.id.clone(),
+        since: earlier.map(|earlier| earlier.id.clone()),
+        seconds: earlier.map(|earlier| now.at.duration_since(earlier.at).as_secs_f64()),
+        unit: "us".to_owned(),
+        series: groups(meter, by).into_iter().flat_map(rows).collect(),
+    }
+}
+
+/// The series that make up the rows of one backend, one upstream, or of everything.
+struct Group {
+    upstream: Option<String>,
+    backend: Option<String>,
+    members: Vec<usize>,
+}
+
+/// In the order of the configuration. Exchanges without an upstream have no distribution.
+fn groups(meter: &Meter, by: By) -> Vec<Group> {
+    let mut groups: Vec<Group> = Vec::new();
+    for (index, series) in meter.series().all().iter().enumerate().skip(1) {
+        let upstream = (by != By::All).then(|| series.upstream.clone()).flatten();
+        let backend = (by == By::Backend).then(|| series.backend.clone()).flatten();
+        match groups.iter_mut().find(|group| group.upstream == upstream && group.backend == backend) {
+            Some(group) => group.members.push(index),
+            None => groups.push(Group { upstream, backend, members: vec![index] }),
+        }
+    }
+    groups
+}
+
+/// The one distribution that is asked for: all upstreams and the total, where nothing else is said.
+///
+/// # Errors
+/// What is named and does not exist.
+pub(super) fn pick(
+    meter: &Meter,
+    now: &Kept,
+    earlier: Option<&Kept>,
+    asked: &Asked,
+) -> Result<Distribution, String> {
+    let name = asked.phase.as_deref().unwrap_or(Phase::Total.name());
+    let phase = Phase::named(name)
+        .ok_or_else(|| format!("there is no phase \"{name}\": {}", Phase::ALL.map(Phase::name).join(", ")))?;
+    let is_asked = |asked: &Option<String>, is: &Option<String>| asked.is_none() || asked == is;
+    let members: Vec<usize> = meter
+        .series()
+        .all()
+        .iter()
+        .enumerate()
+        .skip(1)
+        .filter(|(_, series)| {
+            is_asked(&asked.upstream, &series.upstream) && is_asked(&asked.backend, &series.backend)
+        })
+        .map(|(index, _)| index)
+        .collect();
+    if members.is_empty() {
+        return Err("there is no such upstream or backend".to_owned());
+    }
+    Ok(now.over(earlier, &members, phase))
+}
+
+/// Everything as an HdrHistogram interval log in microseconds, each series and phase with its tag. `begun` is when the
+/// process began, in both clocks.
+pub(super) fn interval_log(
+    meter: &Meter,
+    now: &Kept,
+    earlier: Option<&Kept>,
+    (begun, begun_s): (Instant, u64),
+) -> Result<String, String> {
+    let (mut out, mut serializer) = (Vec::new(), V2DeflateSerializer::new());
+    let from = earlier.map_or(begun, |earlier| earlier.at);
+    let (start, duration) = (from.saturating_duration_since(begun), now.at.saturating_duration_since(from));
+    let mut builder = IntervalLogWriterBuilder::new();
+    builder.add_comment("[Ringway: values in microseconds, the interval's maximum in milliseconds]");
+    builder
+        .with_start_time(SystemTime::UNIX_EPOCH + Duration::from_secs(begun_s))
+        .with_max_value_divisor(1000.0);
+    let mut log = builder.begin_log_with(&mut out, &mut serializer).map_err(|error| error.to_string())?;
+    for (index, series) in meter.series().all().iter().enumerate().skip(1) {
+        let name = |name: &Option<String>| name.as_deref().unwrap_or("-").to_owned();
+        for phase in Phase::ALL {
+            let tag = format!("{}/{}/{}", name(&series.upstream), name(&series.backend), phase.name());
+            let histogram = now.since(earlier, index, phase).histogram();
+            log.write_histogram(&histogram, start, duration, Tag::new(&tag))
+                .map_err(|error| error.to_string())?;
+        }
+    }
+    String::from_utf8(out).map_err(|error| error.to_string())
+}
+
+impl Row {
+    pub(in crate::control) fn new(
+        (upstream, backend): (Option<String>, Option<String>),
+        phase: Phase,
+        distribution: &Distribution,
+    ) -> Self {
+        let histogram = distribution.histogram();
+        let at = |percentile| histogram.value_at_percentile(percentile).min(distribution.max_us());
+        Self {
+            upstream,
+            backend,
+            phase: phase.name().to_owned(),
+            count: distribution.count(),
+            mean: (distribution.mean_us() * 1000.0).round() / 1000.0,
+            p50: at(50.0),
+            p75: at(75.0),
+            p90: at(90.0),
+            p99: at(99.0),
+            p99_9: at(99.9),
+            p99_99: at(99.99),
+            max: distribution.max_us(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Config, Environment};
+    use crate::telemetry::record::Traffic;
+    use crate::telemetry::{Log, Moments, Record, Recorder};
+    use hdrhistogram::Histogram;
+    use hdrhistogram::serialization::interval_log::IntervalLogIterator;
+    use std::net::SocketAddr;
+
+    const CONFIG: &str = "[[listener]]\naddress = \"127.0.0.1:1\"\n[[route]]\nupstream = \"u\"\n[[route]]\npath = \"/v\"\n\
+                          upstream = \"v\"\n[[upstream]]\nname = \"u\"\nbackends = [\"127.0.0.1:2\", \"127.0.0.1:3\"]\n\
+                          [[upstream]]\nname = \"v\"\nbackends = [\"127.0.0.1:4\"]\n";
+
+    fn meter() -> (Arc<Meter>, Recorder) {
+        let environment = Environment { cores: 1, descriptors: 1024 };
+        let meter = Arc::new(Meter::new(&Config::parse(CONFIG, "test", &environment).unwrap().0));
+        let recorder = meter.recorder(&Log::off());
+        (meter, recorder)
+    }
+
+    fn record(recorder: &mut Recorder, place: usize, total_us: u64) {
+        let begun = Instant::now();
+        let mut moments = Moments::new(begun);
+        moments.done(begun + Duration::from_micros(total_us));
+        recorder.take(&Record {
+            moments,
+            client: SocketAddr::from(([127, 0, 0, 1], 5555)),
+            listener: "web",
+            request: b"GET /",
+            host: None,
+            pick: None,
+            backend: None,
+            place: Some(place),
+            traffic: Traffic::default(),
+            status: Some(200),
+            failure: None,
+        });
+    }
+
+    fn totals(answer: &Answer) -> Vec<(Option<&str>, Option<&str>, u64, u64)> {
+        let totals = answer.series.iter().filter(|row| row.phase == "total");
+        totals.map(|row| (row.upstream.as_deref(), row.backend.as_deref(), row.count, row.max)).collect()
+    }
+
+    #[test]
+    fn rows_are_by_backend_by_upstream_or_of_all() {
+        let (meter, mut recorder) = meter();
+        [(0, 10), (1, 20), (1, 30), (2, 40)]
+            .iter()
+            .for_each(|(place, us)| record(&mut recorder, *place, *us));
+        let mut snapshots = Snapshots::new(7);
+        let now = snapshots.take(&meter);
+        let answer = |by| answer(&meter, &now, None, by);
+        let (two, three, four) = (Some("127.0.0.1:2"), Some("127.0.0.1:3"), Some("127.0.0.1:4"));
+        let rows = [(Some("u"), two, 1, 10), (Some("u"), three, 2, 30), (Some("v"), four, 1, 40)];
+        assert_eq!(totals(&answer(By::Backend)), rows);
+        assert_eq!(totals(&answer(By::Upstream)), [(Some("u"), None, 3, 30), (Some("v"), None, 1, 40)]);
+        assert_eq!(totals(&answer(By::All)), [(None, None, 4, 40)]);
+        assert_eq!(answer(By::All).series.len(), Phase::ALL.len());
+        let json = serde_json::to_value(answer(By::All)).unwrap();
+        let row =
+            json["series"].as_array().unwrap().iter().find(|row| row["phase"] == "total").unwrap().clone();
+        assert_eq!((&json["id"], &json["unit"]), (&"7-1".into(), &"us".into()));
+        assert_eq!((&row["mean"], &row["p50"], &row["p99.99"]), (&25.0.into(), &20.into(), &40.into()));
+    }
+
+    #[test]
+    fn two_readers_do_not_steal_from_each_other() {
+        let (meter, mut recorder) = meter();
+        let mut snapshots = Snapshots::new(7);
+        let mut ids = [snapshots.take(&meter).id.clone(), snapshots.take(&meter).id.clone()];
+        let mut seen = [0, 0];
+        for round in 0_usize..20 {
+            record(&mut recorder, 0, 100);
+            // The second reader reads every third time only.
+            for reader in (0..2).filter(|reader| *reader == 0 || round % 3 == 2) {
+                let earlier = snapshots.find(&ids[reader]).unwrap();
+                let now = snapshots.take(&meter);
+                let answer = answer(&meter, &now, Some(&earlier), By::All);
+                seen[reader] += totals(&answer)[0].2;
+                ids[reader] = answer.id;
+            }
+        }
+        assert_eq!(seen, [20, 18]);
+    }
+
+    #[test]
+    fn snapshots_are_forgotten_in_their_order() {
+        let (meter, _) = meter();
+        let mut snapshots = Snapshots::new(7);
+        let ids: Vec<_> = (0..=KEPT).map(|_| snapshots.take(&meter).id.clone()).collect();
+        assert!(snapshots.find(&ids[0]).is_none() && snapshots.find(&ids[1]).is_some());
+        assert!(snapshots.find("6-1").is_none());
+    }
+
+    #[test]
+    fn one_distribution_is_picked_and_what_does_not_exist_is_told() {
+        let (meter, mut recorder) = meter();
+        [(0, 10), (1, 20), (2, 40)].iter().for_each(|(place, us)| record(&mut recorder, *place, *us));
+        let now = Snapshots::new(7).take(&meter);
+        let pick = |asked: Asked| pick(&meter, &now, None, &asked).map(|distribution| distribution.sum_us());
+        let some = |name: &str| Some(name.to_owned());
+        assert_eq!(pick(Asked::default()), Ok(70));
+        assert_eq!(pick(Asked { upstream: some("u"), ..Asked::default() }), Ok(30));
+        assert_eq!(
+            pick(Asked { backend: some("127.0.0.1:3"), phase: some("head"), ..Asked::default() }),
+            Ok(20)
+        );
+        assert!(pick(Asked { upstream: some("w"), ..Asked::default() }).is_err());
+        assert!(pick(Asked { phase: some("w"), ..Asked::default() }).unwrap_err().contains("first-byte"));
+    }
+
+    #[test]
+    fn the_interval_log_is_read_by_the_crate() {
+        let (meter, mut recorder) = meter();
+        record(&mut recorder, 2, 4_000);
+        let now = Snapshots::new(7).take(&meter);
+        let log = interval_log(&meter, &now, None, (now.at, 1_795_000_000)).unwrap();
+        let entries: Vec<_> = IntervalLogIterator::new(log.as_bytes()).filter_map(Result::ok).collect();
+        assert!(log.contains("#[StartTime: 1795000000.000"), "{log}");
+        let tags: Vec<_> =
+            log.lines().filter_map(|line| line.strip_prefix("Tag=")?.split(',').next()).collect();
+        assert_eq!(tags.len(), 3 * Phase::ALL.len());
+        assert!(tags.contains(&"v/127.0.0.1:4/total") && entries.len() >= tags.len());
+        let encoded = log.lines().find(|line| line.starts_with("Tag=v/127.0.0.1:4/total,")).unwrap();
+        let bytes = data_encoding::BASE64.decode(encoded.rsplit(',').next().unwrap().as_bytes()).unwrap();
+        let read: Histogram<u64> =
+            hdrhistogram::serialization::Deserializer::new().deserialize(&mut bytes.as_slice()).unwrap();
+        assert_eq!((read.len(), read.max()), (1, read.highest_equivalent(4_000)));
+    }
+}

@@ -1,0 +1,208 @@
+//! The admin API: what the proxy counts, measures and knows, over HTTP. It reads, and changes nothing.
+
+mod backlog;
+mod client;
+mod hgrm;
+mod latency;
+mod reading;
+mod socket;
+mod state;
+mod table;
+
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use axum::Router;
+use axum::extract::{Query, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use serde::Serialize;
+
+use super::launch::Server;
+use crate::config::AdminAddress;
+use crate::proxy::Shared;
+use crate::runtime::{DrainSignal, Peers};
+use crate::telemetry::{Phase, catalogue};
+use latency::{Asked, Kept, Snapshots};
+
+pub use client::ask;
+pub use latency::{Answer, Row};
+pub(super) use socket::AdminSocket;
+pub use state::{BackendView, Connections, UpstreamView};
+pub use table::{duration, table};
+
+const PAGES: &str = "\
+Ringway's admin API. It reads, and changes nothing.
+  /metrics         for Prometheus
+  /latency         percentiles of each phase, JSON; ?since=ID: since an earlier answer; ?by=backend|upstream|all
+  /latency.hgrm    a percentile distribution for the HdrHistogram plotter; ?upstream=…&backend=…&phase=…&since=ID
+  /latency.hlog    an HdrHistogram interval log, one tag a series and phase; ?since=ID
+  /upstreams       backends: whether they take part, what is in flight, picks
+  /connections     of clients
+  /ready           200, or 503 while a drain runs
+  /version         of the program, and the runtime
+";
+
+/// What the pages are made of.
+pub(super) struct Admin {
+    shared: Arc<Shared>,
+    drain: DrainSignal,
+    runtime: &'static str,
+    why: &'static str,
+    reasons: Vec<String>,
+    peers: Peers,
+    started: Instant,
+    snapshots: Mutex<Snapshots>,
+}
+
+/// What is measured now, and what was when the snapshot that `since` names was taken.
+type Taken = (Arc<Kept>, Option<Arc<Kept>>);
+
+impl Admin {
+    pub(super) fn new(server: &Server) -> Arc<Self> {
+        let shared = Arc::clone(server.shared());
+        Arc::new(Self {
+            snapshots: Mutex::new(Snapshots::new(shared.log.started_s())),
+            shared,
+            drain: server.drain_signal(),
+            runtime: server.runtime,
+            why: server.why,
+            reasons: server.reasons.clone(),
+            peers: server.peers().clone(),
+            started: Instant::now(),
+        })
+    }
+
+    fn snapshots(&self) -> MutexGuard<'_, Snapshots> {
+        self.snapshots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is measured now, and what was when the snapshot that is named was taken.
+    fn taken(&self, since: Option<&str>) -> Result<Taken, Box<Response>> {
+        let mut snapshots = self.snapshots();
+        let Some(id) = since else { return Ok((snapshots.take(&self.shared.meter), None)) };
+        let earlier = snapshots.find(id).ok_or_else(|| Box::new(gone(id)))?;
+        Ok((snapshots.take(&self.shared.meter), Some(earlier)))
+    }
+}
+
+/// Serves the pages until the process ends.
+pub(super) async fn serve(socket: AdminSocket, admin: Arc<Admin>) {
+    let pages = Router::new()
+        .route("/", get(async || PAGES))
+        .route("/metrics", get(metrics))
+        .route("/latency", get(latency_table))
+        .route("/latency.hgrm", get(percentiles))
+        .route("/latency.hlog", get(interval_log))
+        .route(
+            "/upstreams",
+            get(async |State(admin): State<Arc<Admin>>| json(&state::upstreams(&admin.shared))),
+        )
+        .route(
+            "/connections",
+            get(async |State(admin): State<Arc<Admin>>| {
+                json(&state::connections(&admin.shared, &admin.peers))
+            }),
+        )
+        .route("/ready", get(ready))
+        .route("/version", get(version))
+        .with_state(admin);
+    socket.serve(pages).await;
+}
+
+async fn metrics(State(admin): State<Arc<Admin>>) -> Response {
+    let text = catalogue::exposition(&reading::take(&admin));
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
+}
+
+async fn latency_table(State(admin): State<Arc<Admin>>, Query(asked): Query<Asked>) -> Response {
+    match admin.taken(asked.since.as_deref()) {
+        Ok((now, earlier)) => json(&latency::answer(&admin.shared.meter, &now, earlier.as_deref(), asked.by)),
+        Err(gone) => *gone,
+    }
+}
+
+async fn percentiles(State(admin): State<Arc<Admin>>, Query(asked): Query<Asked>) -> Response {
+    let taken = admin.taken(asked.since.as_deref());
+    let (now, earlier) = match taken {
+        Ok(taken) => taken,
+        Err(gone) => return *gone,
+    };
+    match latency::pick(&admin.shared.meter, &now, earlier.as_deref(), &asked) {
+        Ok(distribution) => text(hgrm::write(&distribution.histogram())),
+        Err(what) => (StatusCode::NOT_FOUND, format!("{what}\n")).into_response(),
+    }
+}
+
+async fn interval_log(State(admin): State<Arc<Admin>>, Query(asked): Query<Asked>) -> Response {
+    let taken = admin.taken(asked.since.as_deref());
+    let (now, earlier) = match taken {
+        Ok(taken) => taken,
+        Err(gone) => return *gone,
+    };
+    let started_s = admin.shared.log.started_s();
+    match latency::interval_log(&admin.shared.meter, &now, earlier.as_deref(), (admin.started, started_s)) {
+        Ok(log) => text(log),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
+    }
+}
+
+async fn ready(State(admin): State<Arc<Admin>>) -> Response {
+    match admin.drain.is_raised() {
+        false => "ready\n".into_response(),
+        true => (StatusCode::SERVICE_UNAVAILABLE, "draining\n").into_response(),
+    }
+}
+
+/// The program and its runtime.
+#[derive(Serialize)]
+struct Version<'a> {
+    version: &'a str,
+    runtime: &'a str,
+    /// Why it is this one.
+    why: &'a str,
+    /// Why the better runtimes are not used.
+    reasons: &'a [String],
+}
+
+async fn version(State(admin): State<Arc<Admin>>) -> Response {
+    let Admin { runtime, why, reasons, .. } = &*admin;
+    json(&Version { version: env!("CARGO_PKG_VERSION"), runtime, why, reasons })
+}
+
+fn gone(id: &str) -> Response {
+    let text = format!(
+        "there is no snapshot \"{id}\" any more: ask without `since` and take the id of that answer\n"
+    );
+    (StatusCode::GONE, text).into_response()
+}
+
+fn text(text: String) -> Response {
+    ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response()
+}
+
+fn json(value: &impl Serialize) -> Response {
+    match serde_json::to_string(value) {
+        Ok(text) => ([(header::CONTENT_TYPE, "application/json")], text + "\n").into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
+    }
+}
+
+/// The percentiles of all time by upstream, as a table: the total, and what of it the proxy has added. `None` if nothing
+/// was exchanged.
+pub(super) fn summary(shared: &Shared) -> Option<String> {
+    let now = Snapshots::new(0).take(&shared.meter);
+    let mut rows = latency::answer(&shared.meter, &now, None, latency::By::Upstream).series;
+    rows.retain(|row| [Phase::Total.name(), Phase::Added.name()].contains(&row.phase.as_str()));
+    table(&rows)
+}
+
+/// Binds the address, if there is one.
+///
+/// # Errors
+/// Names the address and what to do.
+pub(super) fn bind(address: Option<&AdminAddress>) -> io::Result<Option<AdminSocket>> {
+    address.map(AdminSocket::bind).transpose()
+}

@@ -1,0 +1,242 @@
+//! The admin API, asked by curl and by the program's own commands, and the access log audited.
+
+use std::net::SocketAddr;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use ringway_backends::{Addresses, Running, start};
+use serde_json::Value;
+
+use crate::support::curl::curl;
+use crate::support::{OneUpstream, PATIENCE, Proxy, free_address, ringway_ends, tool, wait_for};
+
+on_each_runtime!(
+    latency_counts_every_exchange_and_its_phases_sum,
+    two_readers_see_each_exchange_once_each,
+    metrics_pass_promtool,
+    state_is_told,
+    a_unix_socket_serves_too_and_is_removed,
+    a_drain_is_told,
+    the_log_that_was_written_keeps_the_promise,
+    commands_show_what_the_api_tells,
+);
+
+const REQUESTS: usize = 50;
+
+struct Scene {
+    backends: Running,
+    setup: OneUpstream,
+    admin: SocketAddr,
+    proxy: Proxy,
+}
+
+impl Scene {
+    fn new(runtime: &str, more: &str) -> Self {
+        let backends = start(&Addresses::ephemeral(5)).unwrap();
+        let setup = OneUpstream::new(&backends.addresses().cluster);
+        let admin = free_address();
+        let config = format!("{}[admin]\naddress = \"{admin}\"\n{more}", setup.config());
+        let proxy = Proxy::run(runtime, &config, &[setup.listener]);
+        Self { backends, setup, admin, proxy }
+    }
+
+    fn exchange(&self, count: usize) {
+        tool("curl", &["-sS", "-m", "60", "-o", "/dev/null", &self.setup.url(&format!("/[1-{count}]"))]);
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.admin)
+    }
+
+    fn text(&self, path: &str) -> String {
+        let answer = curl(&[&self.url(path)]);
+        assert_eq!(answer.status, 200, "{path}: {}", answer.text());
+        answer.text().to_owned()
+    }
+
+    fn json(&self, path: &str) -> Value {
+        serde_json::from_str(&self.text(path)).unwrap()
+    }
+
+    /// Exchanges of the total, in an answer of `/latency`, once there are as many: the client has its answer a moment
+    /// before the record is taken.
+    fn wait_for_count(&self, path: &str, expected: u64) -> Value {
+        wait_for(&format!("{expected} exchanges"), PATIENCE, || {
+            let answer = self.json(path);
+            (count(&answer) >= expected).then_some(answer)
+        })
+    }
+}
+
+fn rows<'a>(answer: &'a Value, phase: &'a str) -> impl Iterator<Item = &'a Value> {
+    answer["series"].as_array().unwrap().iter().filter(move |row| row["phase"] == phase)
+}
+
+fn count(answer: &Value) -> u64 {
+    rows(answer, "total").map(|row| row["count"].as_u64().unwrap()).sum()
+}
+
+fn latency_counts_every_exchange_and_its_phases_sum(runtime: &str) {
+    let scene = Scene::new(runtime, "");
+    scene.exchange(REQUESTS);
+    let answer = scene.wait_for_count("/latency", REQUESTS as u64);
+    assert_eq!(answer["unit"], "us");
+    let counts: Vec<_> = rows(&answer, "total").map(|row| row["count"].as_u64().unwrap()).collect();
+    assert_eq!(counts, [10; 5], "by backend");
+    let all = scene.json("/latency?by=all");
+    let mean = |phase: &str| rows(&all, phase).next().unwrap()["mean"].as_f64().unwrap();
+    let sum: f64 = ["head", "queue", "connect", "request", "first-byte", "response"].map(mean).iter().sum();
+    assert!((sum - mean("total")).abs() < 0.01 && sum > 0.0, "{sum} of {}", mean("total"));
+    let total = rows(&all, "total").next().unwrap();
+    let values =
+        ["p50", "p75", "p90", "p99", "p99.9", "p99.99", "max"].map(|name| total[name].as_u64().unwrap());
+    assert!(values.is_sorted() && values[0] > 0, "{total}");
+    let saved = scene.text("/latency.hgrm?upstream=all&phase=total");
+    assert!(saved.contains(&format!("Total count    = {REQUESTS:>12}]")), "{saved}");
+    assert!(scene.text("/latency.hlog").contains("Tag=all/"), "an interval log");
+    assert_eq!(curl(&[&scene.url("/latency.hgrm?upstream=none")]).status, 404);
+}
+
+fn two_readers_see_each_exchange_once_each(runtime: &str) {
+    let scene = Scene::new(runtime, "");
+    let begin = || scene.json("/latency")["id"].as_str().unwrap().to_owned();
+    let mut ids = [begin(), begin()];
+    let mut seen = [0, 0];
+    for round in 0..6 {
+        scene.exchange(7);
+        // The second one reads every other time.
+        for reader in (0..2).filter(|reader| *reader == 0 || round % 2 == 1) {
+            let answer = scene.json(&format!("/latency?since={}", ids[reader]));
+            assert_eq!(answer["since"], ids[reader].as_str());
+            seen[reader] += count(&answer);
+            ids[reader] = answer["id"].as_str().unwrap().to_owned();
+        }
+    }
+    for reader in 0..2 {
+        let rest = |answer: &Value| seen[reader] + count(answer);
+        wait_for("each exchange was seen", PATIENCE, || {
+            (rest(&scene.json(&format!("/latency?since={}", ids[reader]))) == 42).then_some(())
+        });
+    }
+    assert_eq!(curl(&[&scene.url("/latency?since=1-1")]).status, 410);
+}
+
+fn metrics_pass_promtool(runtime: &str) {
+    let scene = Scene::new(runtime, "");
+    scene.exchange(REQUESTS);
+    scene.wait_for_count("/latency", REQUESTS as u64);
+    let text = scene.text("/metrics");
+    let sum = |name: &str| -> f64 {
+        let values =
+            text.lines().filter(|line| line.starts_with(name)).map(|line| line.rsplit(' ').next().unwrap());
+        values.map(|value| value.parse::<f64>().unwrap()).sum()
+    };
+    assert!(sum("ringway_requests_total{") >= REQUESTS as f64, "{text}");
+    assert!(text.contains(&format!("ringway_runtime_info{{runtime=\"{runtime}\",reason=\"")), "{text}");
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), &text).unwrap();
+    let stdin = std::fs::File::open(file.path()).unwrap();
+    let checked = Command::new("promtool").args(["check", "metrics"]).stdin(stdin).output();
+    let output = checked.expect("promtool is not installed: scripts/test installs it");
+    let said = [output.stdout, output.stderr].concat();
+    assert!(output.status.success() && said.is_empty(), "{}", String::from_utf8_lossy(&said));
+}
+
+fn state_is_told(runtime: &str) {
+    let scene = Scene::new(runtime, "");
+    scene.exchange(12);
+    let upstreams = scene.json("/upstreams");
+    let backends = upstreams[0]["backends"].as_array().unwrap();
+    let picks: u64 = backends.iter().map(|backend| backend["picks"].as_u64().unwrap()).sum();
+    assert_eq!((&upstreams[0]["upstream"], backends.len()), (&"all".into(), 5));
+    assert!(picks >= 12 && backends.iter().all(|backend| backend["state"] == "eligible"), "{upstreams}");
+    assert_eq!(backends[0]["backend"], scene.backends.addresses().cluster[0].to_string());
+    assert!(scene.json("/connections")["accepted"].as_u64() >= Some(1));
+    assert_eq!(scene.json("/version")["runtime"], runtime);
+    assert_eq!(scene.text("/ready"), "ready\n");
+}
+
+fn a_unix_socket_serves_too_and_is_removed(runtime: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("admin.sock");
+    let setup = OneUpstream::new(&[free_address()]);
+    let config = format!("{}[admin]\naddress = \"unix:{}\"\n", setup.config(), path.display());
+    let mut proxy = Proxy::run(runtime, &config, &[setup.listener]);
+    let answer = curl(&["--unix-socket", path.to_str().unwrap(), "http://admin/version"]);
+    assert_eq!(answer.status, 200);
+    let admin = format!("unix:{}", path.display());
+    let (code, said, _) = ringway_ends(&["latency", "--admin", &admin]);
+    assert_eq!((code, said.as_str()), (Some(0), "no exchanges since the start"));
+    proxy.interrupt();
+    assert_eq!(proxy.ended(PATIENCE).code(), Some(0));
+    assert!(!path.exists());
+}
+
+fn a_drain_is_told(runtime: &str) {
+    let backends = start(&Addresses::ephemeral(0)).unwrap();
+    let (setup, admin) = (OneUpstream::new(&[backends.addresses().default]), free_address());
+    let config = format!("{}[admin]\naddress = \"{admin}\"\n", setup.config());
+    let mut proxy = Proxy::run(runtime, &config, &[setup.listener]);
+    let mut slow = Command::new("curl")
+        .args(["-sS", "-m", "30", &setup.url("/slow?ms=3000")])
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    std::thread::sleep(Duration::from_millis(500));
+    proxy.interrupt();
+    let ready = format!("http://{admin}/ready");
+    wait_for("503", Duration::from_secs(2), || (curl(&[&ready]).status == 503).then_some(()));
+    assert!(slow.wait().unwrap().success());
+    assert_eq!(proxy.ended(PATIENCE).code(), Some(0));
+    let said = proxy.stderr().join("\n");
+    assert!(said.contains("what was served:") && said.contains("p99.99"), "{said}");
+}
+
+fn the_log_that_was_written_keeps_the_promise(runtime: &str) {
+    for format in ["text", "json"] {
+        let backends = start(&Addresses::ephemeral(5)).unwrap();
+        let setup = OneUpstream::new(&backends.addresses().cluster);
+        let config = setup.config().replace("when-full", &format!("format = \"{format}\"\nwhen-full"));
+        let _proxy = Proxy::run(runtime, &config, &[setup.listener]);
+        let url = setup.url("/");
+        tool("ab", &["-q", "-k", "-n", "500", "-c", "8", &url]);
+        let lines = setup.log_lines(500);
+        let log = tempfile::NamedTempFile::new().unwrap();
+        let audited = |lines: &[String]| {
+            std::fs::write(log.path(), lines.join("\n")).unwrap();
+            ringway_ends(&["audit", log.path().to_str().unwrap()])
+        };
+        let (code, said, _) = audited(&lines);
+        assert_eq!(code, Some(0), "{said}");
+        assert!(said.contains("upstream all: kept: 500 picks in 1 cycles"), "{said}");
+        let (code, said, _) = audited(&[&lines[..100], &lines[101..]].concat());
+        assert_eq!(code, Some(1), "{said}");
+        assert!(said.contains("lacks picks"), "{said}");
+    }
+}
+
+fn commands_show_what_the_api_tells(runtime: &str) {
+    let scene = Scene::new(runtime, "");
+    scene.exchange(REQUESTS);
+    scene.wait_for_count("/latency", REQUESTS as u64);
+    let (admin, folder) = (scene.admin.to_string(), tempfile::tempdir().unwrap());
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let latency = |arguments: &[&str]| {
+        let (code, said, errors) = ringway_ends(&[&["latency", "--admin", &admin], arguments].concat());
+        assert_eq!(code, Some(0), "{arguments:?}: {errors}");
+        said
+    };
+    let table = latency(&[]);
+    assert!(table.contains("first-byte") && table.contains("p99.99") && table.contains(" 50 "), "{table}");
+    latency(&["--plot", &path("a.svg"), "--hgrm", &path("a.hgrm")]);
+    assert!(std::fs::read_to_string(path("a.svg")).unwrap().starts_with("<svg"));
+    scene.exchange(10);
+    scene.wait_for_count("/latency", 60);
+    latency(&["--hgrm", &path("b.hgrm")]);
+    let diff = latency(&["--diff", &path("a.hgrm"), &path("b.hgrm"), "--plot", &path("both.svg")]);
+    assert!(diff.contains("p99.9") && diff.contains("50") && diff.contains("60"), "{diff}");
+    let (code, _, said) = ringway_ends(&["latency", "--admin", "127.0.0.1:1"]);
+    assert_eq!(code, Some(1));
+    assert!(said.contains("is the proxy running, with `[admin]`"), "{said}");
+    drop(scene.proxy);
+}
