@@ -12,7 +12,7 @@ use crate::runtime::{self, Examined, Info, Outcome, RUNTIMES};
 
 /// Say what this machine allows, which runtime `auto` takes here, and what to change for a better one.
 ///
-/// Everything is tried out on loopback, in a second at most, and nothing is changed. Exit code 0: `auto` takes the best
+/// Everything is tried out on loopback, mostly in less than a second, and nothing is changed. Exit code 0: `auto` takes the best
 /// runtime of this build. Exit code 1: it takes a lesser one, or none; the page says why.
 #[derive(Args)]
 pub(super) struct Arguments {
@@ -53,8 +53,13 @@ pub(super) fn doctor(arguments: &Arguments) -> u8 {
 impl Findings {
     fn gather() -> Self {
         let machine = Machine::look();
-        let runtimes = RUNTIMES.iter().map(|info| Found::gather(info, machine.cores)).collect();
-        let (auto, reasons) = match runtime::choose("auto", machine.cores) {
+        let runtimes: Vec<_> = RUNTIMES.iter().map(|info| Found::gather(info, machine.cores)).collect();
+        // Not checked again: memory that the checks have used may not have come back yet.
+        let check = |info: &Info| {
+            let found = runtimes.iter().find(|found| found.info.name == info.name);
+            found.and_then(|found| found.refusal.clone()).map_or(Ok(()), Err)
+        };
+        let (auto, reasons) = match runtime::choose_by("auto", check) {
             Ok(choice) => (Some(choice.info.name), choice.reasons),
             Err(error) => (None, vec![error.to_string()]),
         };
@@ -66,15 +71,19 @@ impl Findings {
         self.auto.is_some() && self.reasons.is_empty()
     }
 
-    /// What to change to get what cannot be had now, each thing once.
+    /// What to change to get what cannot be had now, each thing once, behind the names of the runtimes that need it.
     fn changes(&self) -> Vec<String> {
-        let mut changes = Vec::new();
-        for change in self.runtimes.iter().flat_map(Found::changes) {
-            if !changes.contains(&change) {
-                changes.push(change);
+        let mut changes: Vec<(Vec<&str>, String)> = Vec::new();
+        for found in &self.runtimes {
+            for change in found.changes() {
+                match changes.iter_mut().find(|(_, other)| *other == change) {
+                    Some((names, _)) if names.contains(&found.info.name) => {}
+                    Some((names, _)) => names.push(found.info.name),
+                    None => changes.push((vec![found.info.name], change)),
+                }
             }
         }
-        changes
+        changes.into_iter().map(|(names, change)| format!("{}: {change}", names.join(", "))).collect()
     }
 }
 
@@ -92,12 +101,11 @@ impl Found {
             .iter()
             .filter_map(|feature| match &feature.outcome {
                 Outcome::Unavailable { why, change } if !change.is_empty() => {
-                    Some(format!("{}: {why}. To change it: {change}", self.info.name))
+                    Some(format!("{why}. To change it: {change}"))
                 }
                 _ => None,
             })
             .collect();
-        let own = self.refusal.iter().map(|why| format!("{}: {why}", self.info.name));
-        if of_features.is_empty() { own.collect() } else { of_features }
+        if of_features.is_empty() { self.refusal.iter().cloned().collect() } else { of_features }
     }
 }

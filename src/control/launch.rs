@@ -10,7 +10,7 @@ use socket2::Socket;
 use super::listen;
 use crate::config::Config;
 use crate::proxy::{self, Shared};
-use crate::runtime::{self, DrainSignal, Options, Peers, Runtime, Started, Starts, Visitor};
+use crate::runtime::{self, DrainSignal, NotStarted, Options, Peers, Runtime, Started, Starts, Visitor};
 use crate::telemetry::Log;
 
 /// Bytes of log that may wait where one loop runs a core, and where there may be a thread for each connection.
@@ -86,10 +86,13 @@ impl Server {
         &self.shared
     }
 
-    /// Waits until every worker's loop exists, or has ended before it did: what the kernel holds the loops to, as they
-    /// say. `None` if that takes longer than `patience`; asked again, nothing is said.
-    pub fn started(&mut self, patience: Duration) -> Option<Vec<String>> {
-        self.starts.take().map_or_else(|| Some(Vec::new()), |starts| starts.wait(patience))
+    /// Waits until every worker's loop exists: what the kernel holds the loops to, as they say; asked again, nothing is
+    /// said.
+    ///
+    /// # Errors
+    /// A worker has ended before its loop existed, or that takes longer than `patience`.
+    pub fn started(&mut self, patience: Duration) -> Result<Vec<String>, NotStarted> {
+        self.starts.take().map_or_else(|| Ok(Vec::new()), |starts| starts.wait(patience))
     }
 
     /// Waits until every worker has ended.
@@ -106,6 +109,17 @@ impl Server {
             result = result.and(ended);
         }
         result
+    }
+}
+
+/// A process with a worker less would serve some of its connections never: all end together, also when one panics.
+struct LastWords<'a>(&'a DrainSignal);
+
+impl Drop for LastWords<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.raise();
+        }
     }
 }
 
@@ -136,12 +150,12 @@ impl Visitor for Crew {
             let (shared, drain) = (Arc::clone(&self.shared), self.drain.clone());
             let name = if count == 1 { "worker".to_owned() } else { format!("worker-{worker}") };
             std::thread::Builder::new().name(name).spawn(move || {
+                let _last_words = LastWords(&drain);
                 if let Some(core) = core {
                     core_affinity::set_for_current(core);
                 }
                 let main =
                     move |runtime, listeners| proxy::serve::<R>(runtime, listeners, Arc::clone(&shared));
-                // A process with a worker less would serve some of its connections never: all end together.
                 R::run(&options, sockets, main).inspect_err(|_| drain.raise())
             })
         };

@@ -13,6 +13,7 @@ use super::log::{self, LogThread, Reopener};
 use super::seal::seal;
 use crate::config::Config;
 use crate::proxy::Shared;
+use crate::runtime::NotStarted;
 use crate::telemetry::{BACKEND_SERIES, notice};
 
 /// How long the process waits for the access log to be taken when it ends, and when it is to end at once.
@@ -69,8 +70,11 @@ fn start_and_wait(config: Config, log: &LogThread, announce: impl FnOnce(&Server
     };
     let socket = admin::bind(config.admin.as_ref())?;
     let mut server = launch::start(config, log.log())?;
+    let Ok(confinement) = confine(&mut server) else {
+        server.drain();
+        return server.join().and(Err(io::Error::other("a worker has ended before it began")));
+    };
     introduce(&server);
-    let confinement = confine(&mut server);
     notice(format_args!("runtime {}: {}; {confinement}", server.runtime, server.why));
     if let Some(socket) = socket {
         notice(format_args!("admin API on {}", socket.address()));
@@ -86,15 +90,22 @@ fn start_and_wait(config: Config, log: &LogThread, announce: impl FnOnce(&Server
 }
 
 /// Waits for the workers' loops, and then lets no other ring come after theirs; says what holds from then on.
-fn confine(server: &mut Server) -> String {
-    let Some(mut confinement) = server.started(START_PATIENCE) else {
-        return format!("not sealed: a worker has not begun within {START_PATIENCE:?}");
+///
+/// # Errors
+/// A worker has ended before its loop existed.
+fn confine(server: &mut Server) -> Result<String, NotStarted> {
+    let mut confinement = match server.started(START_PATIENCE) {
+        Ok(confinement) => confinement,
+        Err(NotStarted::Late) => {
+            return Ok(format!("not sealed: a worker has not begun within {START_PATIENCE:?}"));
+        }
+        Err(ended) => return Err(ended),
     };
     confinement.push(match seal() {
         Ok(()) => "sealed: this process can make no other ring".to_owned(),
         Err(error) => format!("not sealed: io_uring_setup cannot be denied: {error}"),
     });
-    confinement.join("; ")
+    Ok(confinement.join("; "))
 }
 
 /// Says what runs, why not something better, and where it listens.

@@ -53,7 +53,7 @@ pub use features::{Examined, Feature, Need, Outcome, Permit};
 pub use join::join;
 pub use peers::Peers;
 pub use signal::DrainSignal;
-pub use started::{Started, Starts};
+pub use started::{NotStarted, Started, Starts};
 
 /// One worker's event loop. A cheap handle: cloned freely, never sent to another thread.
 ///
@@ -283,9 +283,17 @@ pub struct Choice {
 /// # Errors
 /// There is no such runtime, or this machine does not allow it: says why and what to change.
 pub fn choose(kind: &str, workers: usize) -> io::Result<Choice> {
+    choose_by(kind, |info| (info.check)(workers))
+}
+
+/// The same for whoever has checked them already, or in another way.
+///
+/// # Errors
+/// As [`choose`].
+pub fn choose_by(kind: &str, check: impl Fn(&Info) -> Result<(), String>) -> io::Result<Choice> {
     let mut reasons = Vec::new();
     for info in RUNTIMES.iter().filter(|info| kind == "auto" || kind == info.name) {
-        match (info.check)(workers) {
+        match check(info) {
             Ok(()) => return Ok(Choice { info, reasons }),
             Err(reason) => reasons.push(format!("runtime {}: {reason}", info.name)),
         }

@@ -11,7 +11,19 @@ pub struct Started(Arc<Mutex<Option<Sender<String>>>>);
 
 /// Hears from all workers of a process.
 #[derive(Debug)]
-pub struct Starts(Receiver<String>);
+pub struct Starts {
+    workers: usize,
+    heard: Receiver<String>,
+}
+
+/// Why not all loops exist.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotStarted {
+    /// A worker has ended before it began.
+    Ended,
+    /// A worker takes too long.
+    Late,
+}
 
 impl Started {
     /// Says that the loop exists and what the kernel holds it to, in a few words; nothing where it holds nothing that
@@ -29,20 +41,27 @@ impl Starts {
     pub fn of(workers: usize) -> (Vec<Started>, Self) {
         let (sender, receiver) = channel();
         let started = (0..workers).map(|_| Started(Arc::new(Mutex::new(Some(sender.clone()))))).collect();
-        (started, Self(receiver))
+        (started, Self { workers, heard: receiver })
     }
 
-    /// Waits until every worker has told, or has ended before it could: what they said, each thing once. `None` if
-    /// that takes longer than `patience`.
-    pub fn wait(self, patience: Duration) -> Option<Vec<String>> {
+    /// Waits until every worker has told: what they said, each thing once.
+    ///
+    /// # Errors
+    /// One has ended before it began, or that takes longer than `patience`.
+    pub fn wait(self, patience: Duration) -> Result<Vec<String>, NotStarted> {
         let by = Instant::now() + patience;
-        let mut said = Vec::new();
+        let (mut told, mut said) = (0, Vec::new());
         loop {
-            match self.0.recv_timeout(by.saturating_duration_since(Instant::now())) {
-                Ok(words) if !words.is_empty() && !said.contains(&words) => said.push(words),
-                Ok(_) => {}
-                Err(RecvTimeoutError::Disconnected) => return Some(said),
-                Err(RecvTimeoutError::Timeout) => return None,
+            match self.heard.recv_timeout(by.saturating_duration_since(Instant::now())) {
+                Ok(words) => {
+                    told += 1;
+                    if !words.is_empty() && !said.contains(&words) {
+                        said.push(words);
+                    }
+                }
+                Err(RecvTimeoutError::Disconnected) if told == self.workers => return Ok(said),
+                Err(RecvTimeoutError::Disconnected) => return Err(NotStarted::Ended),
+                Err(RecvTimeoutError::Timeout) => return Err(NotStarted::Late),
             }
         }
     }
@@ -68,22 +87,22 @@ mod tests {
                 })
             })
             .collect();
-        assert_eq!(starts.wait(LIMIT), Some(vec!["held".to_owned()]));
+        assert_eq!(starts.wait(LIMIT), Ok(vec!["held".to_owned()]));
         assert!(!workers.iter().any(std::thread::JoinHandle::is_finished), "nobody had to end for it");
         workers.iter().for_each(|worker| worker.thread().unpark());
     }
 
     #[test]
-    fn who_ends_before_it_began_is_not_waited_for() {
+    fn who_ends_before_it_began_is_missed() {
         let (mut started, starts) = Starts::of(2);
         drop(started.pop());
         started[0].tell("");
-        assert_eq!(starts.wait(LIMIT), Some(Vec::new()));
+        assert_eq!(starts.wait(LIMIT), Err(NotStarted::Ended));
     }
 
     #[test]
     fn who_never_begins_is_given_up() {
         let (_started, starts) = Starts::of(1);
-        assert_eq!(starts.wait(Duration::from_millis(10)), None);
+        assert_eq!(starts.wait(Duration::from_millis(10)), Err(NotStarted::Late));
     }
 }

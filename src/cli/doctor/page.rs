@@ -92,7 +92,11 @@ fn verdict(findings: &Findings) -> String {
         .to_owned();
     text += &match findings.auto {
         Some(name) if findings.is_best() => {
-            format!("`auto` takes the runtime {name}, the best of this build. Nothing has to be changed.\n")
+            let changes =
+                if findings.changes().is_empty() { "." } else { "; what could be better stands at the end." };
+            format!(
+                "`auto` takes the runtime {name}, the best of this build. Nothing has to be changed{changes}\n"
+            )
         }
         Some(name) => format!("`auto` takes the runtime {name}. Better ones cannot be had here:\n"),
         None => "No runtime of this build can be had here:\n".to_owned(),
@@ -141,7 +145,11 @@ fn runtime(found: &Found, auto: Option<&str>) -> Vec<String> {
         None => "available",
     };
     let about = match &found.refusal {
-        Some(why) => format!("{}\nWhy not: {why}", found.info.about),
+        // What to change stands at the end of the page, once.
+        Some(why) => {
+            let why = why.split_once(". To change it: ").map_or(why.as_str(), |(why, _)| why);
+            format!("{}\nWhy not: {why}", found.info.about)
+        }
         None => found.info.about.to_owned(),
     };
     vec![found.info.name.to_owned(), state.to_owned(), about]

@@ -152,7 +152,8 @@ impl Seat {
     }
 
     fn release(&self) {
-        self.load.fetch_sub(1, Ordering::AcqRel);
+        // One that was called off and has come nevertheless is released twice.
+        let _ = self.load.fetch_update(Ordering::AcqRel, Ordering::Acquire, |load| load.checked_sub(1));
     }
 
     fn ring_bell(&self) {

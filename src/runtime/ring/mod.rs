@@ -184,9 +184,12 @@ impl Ring {
     /// What the kernel holds it to.
     fn held_to(&self) -> String {
         if self.0.state.borrow().abilities.restrictions {
-            format!("each ring is restricted to {} operations", permits::operations())
+            format!(
+                "each ring is restricted to {} operations (ringway doctor lists them)",
+                permits::operations()
+            )
         } else {
-            "the rings are not restricted, which this kernel cannot do".to_owned()
+            "the rings are not restricted: that failed its self-test (see ringway doctor)".to_owned()
         }
     }
 

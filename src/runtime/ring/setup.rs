@@ -38,12 +38,14 @@ impl Abilities {
     /// itself the rings that they need.
     pub(super) fn found() -> Self {
         static FOUND: OnceLock<Abilities> = OnceLock::new();
+        // A passing want of memory says nothing of the kernel.
+        let passes = |trial: fn() -> io::Result<()>| patiently(trial).is_ok();
         *FOUND.get_or_init(|| Self {
-            multishot_accept: probe::accept_twice().is_ok(),
-            multishot_recv: probe::receive_twice().is_ok(),
-            bundles: probe::receive_bundles().is_ok(),
-            messages: probe::send_to_another_ring().is_ok(),
-            restrictions: probe::refuse_what_is_not_listed().is_ok(),
+            multishot_accept: passes(probe::accept_twice),
+            multishot_recv: passes(probe::receive_twice),
+            bundles: passes(probe::receive_bundles),
+            messages: passes(probe::send_to_another_ring),
+            restrictions: passes(probe::refuse_what_is_not_listed),
         })
     }
 }
@@ -64,7 +66,11 @@ pub(super) enum Beginning {
 pub fn check(workers: usize) -> Result<(), Unavailable> {
     let all = || (0..workers).map(|_| build(Beginning::Enabled)).collect::<io::Result<Vec<IoUring>>>();
     patiently(all).map_err(|error| Unavailable::from_setup(&error))?;
-    probe::receive().map_err(|error| Unavailable::from_trial(&error, "recv into a provided buffer", "6.1"))
+    patiently(probe::receive)
+        .map_err(|error| Unavailable::from_trial(&error, "recv into a provided buffer", "6.1"))?;
+    // Here, so that no worker has to wait for it.
+    Abilities::found();
+    Ok(())
 }
 
 /// A ring with the flags that this loop relies on.

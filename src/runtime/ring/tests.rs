@@ -192,7 +192,13 @@ fn a_ring_that_exists_is_told_of() {
     };
     Ring::run(&options, Vec::new(), |_, _| async {}).unwrap();
     let said = starts.wait(LIMIT).unwrap();
-    assert_eq!(said, [format!("each ring is restricted to {} operations", permits::operations())]);
+    assert_eq!(
+        said,
+        [format!(
+            "each ring is restricted to {} operations (ringway doctor lists them)",
+            permits::operations()
+        )]
+    );
 }
 
 #[test]
