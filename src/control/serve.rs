@@ -20,6 +20,9 @@ use crate::telemetry::{BACKEND_SERIES, notice};
 const LOG_PATIENCE: Duration = Duration::from_secs(2);
 const LOG_IMPATIENCE: Duration = Duration::from_millis(200);
 
+/// How long the workers may take to cut what runs when they are to end at once.
+const CUT_PATIENCE: Duration = Duration::from_millis(500);
+
 /// How long the workers' loops may take to come into being before the process goes on without its seal.
 const START_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -147,6 +150,10 @@ async fn wait(server: Server, mut signals: Signals, log: Reopener) -> io::Result
             }
             Wish::Reopen => log.reopen(),
             Wish::End if drain.is_raised() => {
+                shared.cut_short();
+                shared.log.hurry();
+                // The workers cut what runs; what they have not cut by then is closed with the process.
+                let _ = tokio::time::timeout(CUT_PATIENCE, ended).await;
                 return Err(io::Error::other("ended at once by a second signal"));
             }
             Wish::End => {

@@ -1,7 +1,7 @@
 //! What all workers of a process look at: the configuration, the upstreams, the log and the connection count.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use crate::balance::BackendId;
 use crate::config::{Config, UpstreamId};
@@ -23,6 +23,8 @@ pub struct Shared {
     first_places: Vec<usize>,
     connections: AtomicUsize,
     accepted: AtomicU64,
+    /// A drain does not wait any more for what runs.
+    is_cut_short: AtomicBool,
 }
 
 /// A client connection that is counted until it is dropped.
@@ -44,7 +46,17 @@ impl Shared {
             .collect();
         let meter = Arc::new(Meter::new(&config));
         let (connections, accepted) = (AtomicUsize::new(0), AtomicU64::new(0));
-        Arc::new(Self { config, log, meter, upstreams, first_places, connections, accepted })
+        let is_cut_short = AtomicBool::new(false);
+        Arc::new(Self { config, log, meter, upstreams, first_places, connections, accepted, is_cut_short })
+    }
+
+    /// Has a drain end at once: what still runs is cut, so that nobody takes half an answer for a whole one.
+    pub fn cut_short(&self) {
+        self.is_cut_short.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_cut_short(&self) -> bool {
+        self.is_cut_short.load(Ordering::Relaxed)
     }
 
     /// Exchanges in flight at all backends.

@@ -44,7 +44,8 @@ pub async fn serve<R: Runtime>(runtime: R, listeners: Vec<R::Listener>, shared: 
     }
     accept(Rc::clone(&worker), 0, first).await;
     let by = worker.runtime.now() + worker.shared.config.drain_timeout;
-    while worker.connections.get() > 0 && worker.runtime.now() < by {
+    let has_time = || worker.runtime.now() < by && !worker.shared.is_cut_short();
+    while worker.connections.get() > 0 && has_time() {
         worker.runtime.sleep(worker.runtime.now() + DRAIN_INTERVAL).await;
     }
 }

@@ -1,11 +1,14 @@
 //! Pipes to splice through: few, big, and used again.
 
+use std::cell::Cell;
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
+use std::rc::Rc;
 
 use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice};
+use rustix::process::{Resource, getrlimit};
 
-use super::RelayEnd;
+use super::{Options, RelayEnd};
 
 /// Bytes that a pipe holds.
 const PIPE_SIZE: usize = 1 << 20;
@@ -13,11 +16,15 @@ const PIPE_SIZE: usize = 1 << 20;
 const FAIR_SHARE: u64 = 1 << 20;
 /// Pipes kept for later.
 const SPARE: usize = 16;
+/// Descriptors that are neither connections nor pipes.
+const KEPT: usize = 64;
 
-/// The pipes of one loop that are not in use.
-#[derive(Default)]
+/// The pipes of one loop that are not in use, and how many there may be in all.
 pub(super) struct Pipes {
     spare: Vec<Pipe>,
+    limit: usize,
+    /// Those in use included.
+    count: Rc<Cell<usize>>,
 }
 
 /// A pipe and how much is in it.
@@ -25,6 +32,16 @@ pub(super) struct Pipe {
     reader: OwnedFd,
     writer: OwnedFd,
     holds: usize,
+    _counted: Counted,
+}
+
+/// A pipe is counted for as long as it is there.
+struct Counted(Rc<Cell<usize>>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
 }
 
 /// Why splicing pauses.
@@ -40,12 +57,30 @@ pub(super) enum Pumped {
 }
 
 impl Pipes {
+    /// At most so many pipes, each of two descriptors.
+    pub(super) fn new(limit: usize) -> Self {
+        Self { spare: Vec::new(), limit, count: Rc::default() }
+    }
+
+    /// As many as a loop may have without taking descriptors from connections: each of those needs two.
+    pub(super) fn of(options: &Options) -> Self {
+        let Some(allowed) = getrlimit(Resource::Nofile).current else { return Self::new(usize::MAX) };
+        let taken = options.connections.saturating_mul(2).saturating_add(KEPT);
+        let spare = usize::try_from(allowed).unwrap_or(usize::MAX).saturating_sub(taken);
+        Self::new(spare / 2 / options.peers.workers())
+    }
+
     /// A pipe that is empty.
     ///
     /// # Errors
-    /// No descriptors left, or a pipe of this size is not granted (`fs.pipe-user-pages-soft`).
+    /// There are as many as there may be, no descriptors are left, or a pipe of this size is not granted
+    /// (`fs.pipe-user-pages-soft`).
     pub(super) fn take(&mut self) -> io::Result<Pipe> {
-        self.spare.pop().map_or_else(Pipe::new, Ok)
+        match self.spare.pop() {
+            Some(pipe) => Ok(pipe),
+            None if self.count.get() >= self.limit => Err(io::ErrorKind::QuotaExceeded.into()),
+            None => Pipe::new(&self.count),
+        }
     }
 
     /// Takes a pipe back; one that is not empty is closed.
@@ -57,10 +92,11 @@ impl Pipes {
 }
 
 impl Pipe {
-    fn new() -> io::Result<Self> {
+    fn new(count: &Rc<Cell<usize>>) -> io::Result<Self> {
         let (reader, writer) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
         fcntl_setpipe_size(&writer, PIPE_SIZE)?;
-        Ok(Self { reader, writer, holds: 0 })
+        count.set(count.get() + 1);
+        Ok(Self { reader, writer, holds: 0, _counted: Counted(count.clone()) })
     }
 
     /// Bytes in it.
@@ -145,3 +181,21 @@ fn is_blocked(error: &io::Error) -> bool {
 }
 
 const _: () = assert!(FAIR_SHARE >= PIPE_SIZE as u64, "a turn moves at least a pipe");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_are_never_more_pipes_than_there_may_be() {
+        let mut pipes = Pipes::new(2);
+        let (first, second) = (pipes.take().unwrap(), pipes.take().unwrap());
+        assert!(pipes.take().is_err());
+        pipes.put(first);
+        let first = pipes.take().unwrap();
+        drop(second);
+        let second = pipes.take().unwrap();
+        assert!(pipes.take().is_err());
+        drop((first, second));
+    }
+}

@@ -20,6 +20,7 @@ on_each_runtime!(
     a_signal_right_after_the_start_drains,
     nobody_who_reads_the_log_keeps_the_process,
     what_runs_when_the_drain_is_out_of_time_is_cut,
+    what_runs_when_a_second_signal_comes_is_cut,
     a_port_in_use_is_named,
 );
 
@@ -160,6 +161,25 @@ fn what_runs_when_the_drain_is_out_of_time_is_cut(runtime: &str) {
     assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
     let lines = setup.log_lines(1);
     assert!(lines[0].ends_with("end=proxy.response-body.stopped"), "{lines:?}");
+}
+
+fn what_runs_when_a_second_signal_comes_is_cut(runtime: &str) {
+    let backends = start(&Addresses::ephemeral(0)).unwrap();
+    let setup = OneUpstream::new(&[backends.addresses().default]);
+    let mut proxy = setup.run(runtime);
+    let mut client = TcpStream::connect(setup.listener).unwrap();
+    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    // Without a length, FIN would be the end of the body.
+    client.write_all(b"GET /bytes/1000000000 HTTP/1.0\r\nHost: localhost\r\n\r\n").unwrap();
+    client.read_exact(&mut [0; 1024]).unwrap();
+    proxy.interrupt();
+    wait_for("it drains", PATIENCE, || {
+        proxy.stderr().iter().any(|line| line.contains("draining")).then_some(())
+    });
+    proxy.interrupt();
+    assert_eq!(proxy.ended(PATIENCE).code(), Some(1));
+    let error = client.read_to_end(&mut Vec::new()).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
 }
 
 fn a_port_in_use_is_named(runtime: &str) {

@@ -179,7 +179,7 @@ impl<E: Engine> Core<E> {
             parked: RefCell::default(),
             pace: Cell::new(0),
             breath: RefCell::default(),
-            pipes: RefCell::default(),
+            pipes: RefCell::new(Pipes::new(usize::MAX)),
             member,
             bell: watch::Bell::new()?,
             is_ending: Cell::new(false),
@@ -192,6 +192,7 @@ impl<E: Engine> Core<E> {
 
     /// Starts what a loop has beside its connections.
     fn open(self: &Rc<Self>, options: &Options, sockets: Vec<Socket>) -> io::Result<Vec<HostedListener<E>>> {
+        self.pipes.replace(Pipes::of(options));
         self.start_breath();
         watch::start(self, &options.drain)?;
         if options.drain.is_raised() {

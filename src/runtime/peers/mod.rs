@@ -105,6 +105,11 @@ impl Peers {
         Member(Rc::new(Place { peers: self.clone(), worker }))
     }
 
+    /// How many workers there are, never none.
+    pub fn workers(&self) -> usize {
+        self.0.len().max(1)
+    }
+
     /// How many client connections each worker serves.
     pub fn loads(&self) -> Vec<usize> {
         self.0.iter().map(|seat| seat.load.load(Ordering::Relaxed)).collect()

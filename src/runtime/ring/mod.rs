@@ -51,6 +51,7 @@ pub use unavailable::{Hint, Unavailable};
 
 use super::executor::Executor;
 use super::peers::Member;
+use super::pipes::Pipes;
 use super::{Info, Options, Pool, Runtime};
 
 /// The most bufs that the kernel holds ready.
@@ -156,6 +157,7 @@ impl Ring {
         let signal = &options.drain;
         ring.0.state.borrow_mut().watch(signal.as_fd().as_raw_fd(), Kind::Drain);
         ring.0.state.borrow_mut().watch_bell();
+        ring.0.state.borrow_mut().pipes = Pipes::of(options);
         ring.0.state.borrow().member.open();
         options.started.tell(ring.held_to());
         if signal.is_raised() {

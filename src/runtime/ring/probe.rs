@@ -177,7 +177,7 @@ pub(super) fn refuse_what_is_not_listed() -> io::Result<()> {
 /// # Errors
 /// What the kernel says (`fs.pipe-user-pages-soft`, `fs.pipe-max-size`).
 pub(super) fn open_a_big_pipe() -> io::Result<()> {
-    Pipes::default().take().map(drop)
+    Pipes::new(1).take().map(drop)
 }
 
 /// Splices from one pipe into another.

@@ -107,7 +107,7 @@ impl State {
             timers: Timers::default(),
             clock: Clock::default(),
             gathers: Vec::new(),
-            pipes: Pipes::default(),
+            pipes: Pipes::new(usize::MAX),
             executor,
             abilities,
             completions: Vec::new(),

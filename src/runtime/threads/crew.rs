@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::io::Errno;
 use rustix::net::{SocketFlags, accept_with, getpeername};
+use rustix::process::{Resource, getrlimit};
 use socket2::Socket;
 
 use crate::runtime::{DrainSignal, Options, backlog};
@@ -18,6 +19,10 @@ use crate::runtime::{DrainSignal, Options, backlog};
 const FLAGS: SocketFlags = SocketFlags::NONBLOCK.union(SocketFlags::CLOEXEC);
 /// How long the acceptor rests when the kernel gives it no descriptor or no thread.
 const PAUSE: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
+
+/// Descriptors of a thread, and those of the rest of the process.
+const EACH: usize = 3;
+const KEPT: usize = 64;
 
 /// All threads of one `run`.
 pub(super) struct Crew {
@@ -56,9 +61,17 @@ pub(super) struct Arrival {
 /// Wakes a thread out of its poll.
 pub(super) struct Bell(OwnedFd);
 
+/// Threads that the descriptors allow: each has a bell of its own, a client and a backend. The clients beyond wait in the
+/// backlog.
+fn affordable(connections: usize) -> usize {
+    let allowed = getrlimit(Resource::Nofile).current.map_or(usize::MAX, |allowed| allowed as usize);
+    connections.min(allowed.saturating_sub(KEPT) / EACH).max(1)
+}
+
 impl Crew {
     pub(super) fn new(options: &Options) -> io::Result<Self> {
-        let desk = Desk { all: vec![], idle: vec![], limit: options.connections.max(1), is_short: false };
+        let desk =
+            Desk { all: vec![], idle: vec![], limit: affordable(options.connections), is_short: false };
         Ok(Self {
             desk: Mutex::new(desk),
             is_draining: AtomicBool::new(false),
