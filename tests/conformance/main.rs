@@ -41,6 +41,7 @@ macro_rules! conformance {
                     tasks_take_turns;
                 relay:
                     stops_at_the_limit
+                    leaves_nothing_to_be_told_of
                     counts_to_the_end
                     tells_a_reset_source
                     tells_a_reset_sink

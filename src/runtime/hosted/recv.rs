@@ -31,6 +31,8 @@ pub(super) struct RecvSide {
     pub(super) is_ready: bool,
     /// What the pump is busy with takes bytes.
     is_receiving: bool,
+    /// Bytes were spliced away under the pump's wait: what it will say may be of these.
+    is_overtaken: bool,
     /// On the list of those that wait for a buf.
     is_parked: bool,
     waiter: Option<TaskId>,
@@ -130,6 +132,12 @@ impl RecvSide {
         !self.queue.is_empty() || self.is_receiving && self.orders.is_busy()
     }
 
+    /// A splice takes what there is: whoever asks next has to look again.
+    pub(super) fn note_splice(&mut self) {
+        self.is_ready = false;
+        self.is_overtaken = self.orders.is_busy();
+    }
+
     /// Whether the source of a relay may still be read.
     pub(super) fn check(&self) -> io::Result<()> {
         self.refuse()?;
@@ -218,8 +226,9 @@ impl<E: Engine> Conn<E> {
     fn on_bytes(&self, outcome: io::Result<()>) {
         let mut side = self.recv.borrow_mut();
         side.orders.done();
+        let is_overtaken = std::mem::take(&mut side.is_overtaken);
         match outcome {
-            Ok(()) => side.is_ready = true,
+            Ok(()) => side.is_ready = !is_overtaken,
             Err(error) if is_passing(&error) => {}
             Err(error) => side.note_error(errno(&error)),
         }
