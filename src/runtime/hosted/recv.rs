@@ -204,11 +204,15 @@ impl<E: Engine> Conn<E> {
         side.wait(self.core.executor.current())
     }
 
-    /// Wakes who waits for a buf.
-    pub(super) fn unpark(&self) {
+    /// Off the list of those that wait for a buf: wakes who waits, and returns whether anybody did.
+    pub(super) fn unpark(&self) -> bool {
         let mut side = self.recv.borrow_mut();
         side.is_parked = false;
-        self.wake(side.take_waiter());
+        let waiter = side.take_waiter();
+        if let Some(task) = waiter {
+            self.core.wake(task);
+        }
+        waiter.is_some()
     }
 
     /// Whether the socket has neither bytes nor an end to tell of. What it tells now it does not tell again.
@@ -251,6 +255,10 @@ impl<E: Engine> Conn<E> {
     /// Ends the pump after what it is doing; returns whether it is doing something.
     pub(super) fn end_recv(&self) -> bool {
         let mut side = self.recv.borrow_mut();
+        if std::mem::take(&mut side.is_parked) {
+            // Or else the list would keep the descriptor open.
+            self.core.parked.borrow_mut().retain(|parked| !std::ptr::eq(&**parked, self));
+        }
         side.queue.clear();
         side.stop();
         let (is_receiving, order) = side.orders.close();
