@@ -31,7 +31,7 @@ mod signal;
 mod started;
 pub mod timers;
 
-#[cfg(any(feature = "monoio", feature = "tokio-uring"))]
+#[cfg(feature = "hosted")]
 pub mod hosted;
 #[cfg(feature = "monoio")]
 pub mod monoio;

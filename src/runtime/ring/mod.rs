@@ -43,7 +43,7 @@ pub use listener::RingListener;
 use ops::Kind;
 use setup::Abilities;
 pub use setup::check;
-#[cfg(any(feature = "monoio", feature = "tokio-uring"))]
+#[cfg(feature = "hosted")]
 pub(super) use setup::{can_splice, patiently};
 use state::{Due, News, State};
 pub use stream::RingStream;
