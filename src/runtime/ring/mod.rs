@@ -69,6 +69,7 @@ pub const INFO: Info = Info {
     name: "ring",
     about: "our own event loop on io_uring, one a core",
     is_per_core: true,
+    is_for_comparison: false,
     check: |workers| check(workers).map_err(|reason| reason.to_string()),
     examine: examine::examine,
 };
