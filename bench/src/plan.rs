@@ -71,9 +71,15 @@ pub enum Kind {
     Peer,
 }
 
-/// How tables and legends are ordered; whoever is not here comes behind, by name.
-const ORDER: [&str; 8] =
-    ["ring", "monoio", "monoio-epoll", "tokio-uring", "threads", "nginx", "haproxy", "envoy"];
+/// The runtimes in the order of tables and legends; one that is not here comes behind, by name.
+pub(crate) const RUNTIMES: [&str; 5] = ["ring", "monoio", "monoio-epoll", "tokio-uring", "threads"];
+/// The same for the peers.
+const PEERS: [&str; 3] = ["nginx", "haproxy", "envoy"];
+
+/// A subject's place in tables and legends, and among the colours; no place for one that is not known.
+pub(crate) fn place(name: &str) -> Option<usize> {
+    RUNTIMES.iter().chain(&PEERS).position(|known| *known == name)
+}
 
 /// What is measured: a runtime, a peer, or no proxy at all.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -86,10 +92,8 @@ pub struct Subject {
 
 impl Ord for Subject {
     fn cmp(&self, other: &Self) -> Ordering {
-        let rank = |subject: &Self| {
-            let place = ORDER.iter().position(|name| *name == subject.name).unwrap_or(ORDER.len());
-            (subject.kind, place, subject.name.clone())
-        };
+        let rank =
+            |subject: &Self| (subject.kind, place(&subject.name).unwrap_or(usize::MAX), subject.name.clone());
         rank(self).cmp(&rank(other))
     }
 }

@@ -95,7 +95,7 @@ impl Pool {
     }
 
     /// Bufs that may still be taken for reading.
-    #[cfg(feature = "ring")]
+    #[cfg(feature = "hosted")]
     pub(super) fn left(&self) -> usize {
         self.0.limit.saturating_sub(self.0.out.get())
     }

@@ -31,7 +31,7 @@ mod signal;
 mod started;
 pub mod timers;
 
-#[cfg(any(feature = "monoio", feature = "tokio-uring"))]
+#[cfg(feature = "hosted")]
 pub mod hosted;
 #[cfg(feature = "monoio")]
 pub mod monoio;
@@ -214,6 +214,8 @@ pub struct Info {
     pub about: &'static str,
     /// Whether one loop is run for each core, or one for the process that spreads by itself.
     pub is_per_core: bool,
+    /// Whether it is there to be measured against: then `auto` never takes it, and it runs only when it is named.
+    pub is_for_comparison: bool,
     /// A functional self-test: whether this machine allows so many loops of it, or else why not and what to change.
     pub check: fn(loops: usize) -> Result<(), String>,
     /// Tries out, one by one, what it would like of the kernel; [`Examined::default`] where that is nothing special.
@@ -291,8 +293,9 @@ pub fn choose(kind: &str, workers: usize) -> io::Result<Choice> {
 /// # Errors
 /// As [`choose`].
 pub fn choose_by(kind: &str, check: impl Fn(&Info) -> Result<(), String>) -> io::Result<Choice> {
+    let is_meant = |info: &&Info| kind == info.name || kind == "auto" && !info.is_for_comparison;
     let mut reasons = Vec::new();
-    for info in RUNTIMES.iter().filter(|info| kind == "auto" || kind == info.name) {
+    for info in RUNTIMES.iter().filter(is_meant) {
         match check(info) {
             Ok(()) => return Ok(Choice { info, reasons }),
             Err(reason) => reasons.push(format!("runtime {}: {reason}", info.name)),
@@ -317,4 +320,29 @@ pub struct Options {
     pub started: Started,
     /// All workers of the process, this one included: those that accept connections share them.
     pub peers: Peers,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Even when nothing else runs: it was asked for by nobody.
+    #[test]
+    fn auto_never_takes_what_is_for_comparison() {
+        let only_those = |info: &Info| if info.is_for_comparison { Ok(()) } else { Err("no".to_owned()) };
+        let refused = choose_by("auto", only_those).expect_err("it would be taken").to_string();
+        for info in RUNTIMES {
+            let reason = format!("runtime {}: no", info.name);
+            assert_eq!(refused.contains(&reason), !info.is_for_comparison, "{refused}");
+            let named = choose_by(info.name, only_those).map(|choice| choice.info.name);
+            assert_eq!(named.is_ok(), info.is_for_comparison, "{named:?}");
+        }
+    }
+
+    #[test]
+    #[cfg(feature = "tokio-uring")]
+    fn tokio_uring_is_for_comparison() {
+        let names = RUNTIMES.iter().filter(|info| info.is_for_comparison).map(|info| info.name);
+        assert!(names.eq(["tokio-uring"]));
+    }
 }

@@ -43,6 +43,7 @@ pub const INFO: Info = Info {
     name: "monoio",
     about: "the crate monoio on io_uring, one event loop a core",
     is_per_core: true,
+    is_for_comparison: false,
     check: |loops| check_uring(loops).map_err(|reason| reason.to_string()),
     examine: Examined::default,
 };
@@ -52,6 +53,7 @@ pub const EPOLL_INFO: Info = Info {
     name: "monoio-epoll",
     about: "the crate monoio on epoll, one event loop a core: works where io_uring is blocked",
     is_per_core: true,
+    is_for_comparison: false,
     check: |_| check::receive_once::<Loop<Epoll>>().map_err(|reason| reason.to_string()),
     examine: Examined::default,
 };

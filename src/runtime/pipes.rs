@@ -161,8 +161,10 @@ pub(super) fn move_bytes(
     Ok(Pumped::All)
 }
 
-/// Does something with two blocking sockets while they do not block. splice(2) heeds only O_NONBLOCK of a socket, while a recv of the ring on such a socket would not wait: so the flag
-/// is set for as long as no operation can be issued.
+/// Does something with two blocking sockets while they do not block. splice(2) heeds only O_NONBLOCK of a socket, while
+/// a recv of a ring on such a socket would not wait: so the flag is set for this long and no longer. With DEFER_TASKRUN
+/// the kernel does nothing for a ring in that time. On other rings an operation may then end with EAGAIN, which is
+/// harmless: the runtimes on them order such a one again.
 pub(super) fn with_unblocked<T>(sockets: [BorrowedFd<'_>; 2], act: impl FnOnce() -> T) -> T {
     let set = |value| {
         for socket in sockets {

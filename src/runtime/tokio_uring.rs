@@ -38,6 +38,7 @@ pub const INFO: Info = Info {
     name: "tokio-uring",
     about: "the crate tokio-uring, one event loop a core: for comparison",
     is_per_core: true,
+    is_for_comparison: true,
     check: |loops| check_all(loops).map_err(|reason| reason.to_string()),
     examine: Examined::default,
 };

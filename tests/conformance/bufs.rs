@@ -1,6 +1,7 @@
 //! Lines 2, 3 and 7: whose a buf is, that `recv` never lends an empty one, and that none is ever lost.
 
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 
 use ringway::runtime::{Runtime, Stream, join};
 
@@ -46,6 +47,60 @@ pub(crate) fn recv_waits_for_a_buf<R: Runtime>() {
             assert_eq!(heard, b"abc");
         },
         |stage| write(&mut peer(stage.address), b"abc"),
+    );
+}
+
+/// Waits that were given up use up no buf: the one that comes home goes to who still waits.
+pub(crate) fn a_buf_goes_to_one_that_still_waits<R: Runtime>() {
+    const GIVE_UP: usize = 20;
+    let (listener, address) = backend();
+    play::<R, _, _, _>(
+        move |runtime, listener| async move {
+            let waits = accept(&listener).await;
+            let mut give_up = Vec::new();
+            for _ in 0..GIVE_UP {
+                give_up.push(runtime.connect(address, late(&runtime)).await.unwrap());
+            }
+            let pool = runtime.pool().clone();
+            let mut held: Vec<_> = std::iter::from_fn(|| pool.take_for_recv()).collect();
+            for stream in &give_up {
+                assert!(try_once(stream.recv(late(&runtime))).await.is_none());
+            }
+            let release = async {
+                runtime.sleep(runtime.now() + ms(60)).await;
+                held.pop();
+            };
+            let (heard, ()) = join(take(&runtime, &waits, 3), release).await;
+            assert_eq!(heard, b"abc");
+        },
+        |stage| {
+            write(&mut peer(stage.address), b"abc");
+            let _idle: Vec<_> = (0..GIVE_UP).map(|_| listener.accept().unwrap()).collect();
+        },
+    );
+}
+
+/// No buf comes home, and yet a stream that waited for one is closed.
+pub(crate) fn a_stream_that_waited_for_a_buf_closes<R: Runtime>() {
+    let is_closed = Arc::new(AtomicBool::new(false));
+    let seen = is_closed.clone();
+    play::<R, _, _, _>(
+        move |runtime, listener| {
+            let is_closed = is_closed.clone();
+            async move {
+                let stream = accept(&listener).await;
+                let pool = runtime.pool().clone();
+                let held: Vec<_> = std::iter::from_fn(|| pool.take_for_recv()).collect();
+                assert!(try_once(stream.recv(late(&runtime))).await.is_none());
+                drop(stream);
+                until(&runtime, || is_closed.load(Ordering::Relaxed)).await;
+                drop(held);
+            }
+        },
+        |stage| {
+            assert!(read_all(&mut peer(stage.address)).is_empty());
+            seen.store(true, Ordering::Relaxed);
+        },
     );
 }
 

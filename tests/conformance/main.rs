@@ -29,6 +29,8 @@ macro_rules! conformance {
                 bufs:
                     recv_is_never_empty_and_the_end_repeats
                     recv_waits_for_a_buf
+                    a_buf_goes_to_one_that_still_waits
+                    a_stream_that_waited_for_a_buf_closes
                     a_flood_leaves_bufs_to_others
                     bytes_given_back_come_first
                     a_buf_is_the_pools
@@ -41,6 +43,7 @@ macro_rules! conformance {
                     tasks_take_turns;
                 relay:
                     stops_at_the_limit
+                    leaves_nothing_to_be_told_of
                     counts_to_the_end
                     tells_a_reset_source
                     tells_a_reset_sink

@@ -58,6 +58,42 @@ pub(crate) fn stops_at_the_limit<R: Runtime>() {
     }
 }
 
+/// What was relayed is not there any more, even where the relay had to wait for some of it: or else a proxy would take
+/// a client that is idle for one that has begun a request.
+pub(crate) fn leaves_nothing_to_be_told_of<R: Runtime>() {
+    let relayed = relay_in_pieces::<R>(async |runtime: &R, source: &R::Stream, _: &R::Stream| {
+        let missed = source.readable(runtime.now() + ms(100)).await;
+        assert_eq!(missed.expect_err("nothing is there").kind(), ErrorKind::TimedOut);
+        assert_eq!(source.recv(late(runtime)).await.unwrap_err().kind(), ErrorKind::TimedOut);
+    });
+    assert!(matches!(relayed.end, RelayEnd::Limit), "{relayed:?}");
+    let relayed = relay_in_pieces::<R>(async |runtime: &R, source: &R::Stream, _: &R::Stream| {
+        assert!(source.is_idle());
+        runtime.drain();
+        assert!(is_stopped(&source.readable(late(runtime)).await.expect_err("nothing is there")));
+    });
+    assert!(matches!(relayed.end, RelayEnd::Limit), "{relayed:?}");
+}
+
+/// Relays what is long enough to be spliced, and comes so slowly that the source has to be waited for.
+fn relay_in_pieces<R: Runtime>(
+    after: impl AsyncFn(&R, &R::Stream, &R::Stream) + Clone + Send + Sync + 'static,
+) -> Relayed {
+    const SIZE: usize = 1 << 20;
+    relay::<R>((SIZE as u64, BOUND), after, |mut source, mut sink| {
+        let writing = thread::spawn(move || {
+            for piece in pattern(SIZE).chunks(SIZE / 8) {
+                write(&mut source, piece);
+                thread::sleep(ms(15));
+            }
+            // It stays open, idle, until the other side has closed.
+            assert!(read_all(&mut source).is_empty());
+        });
+        assert!(read_all(&mut sink) == pattern(SIZE));
+        writing.join().unwrap();
+    })
+}
+
 pub(crate) fn counts_to_the_end<R: Runtime>() {
     for size in [0, 5, 300_000, 8 << 20] {
         let relayed = relay::<R>(

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use super::process::Program;
 use crate::bound::Placement;
-use crate::plan::{Kind, Subject};
+use crate::plan::{Kind, RUNTIMES, Subject};
 use crate::setup::Programs;
 
 /// What the upstream is called in every configuration.
@@ -161,9 +161,8 @@ pub fn runtimes(launch: &Launch<'_>) -> io::Result<Vec<String>> {
     if !told.is_empty() {
         return Ok(told);
     }
-    let known = ["ring", "monoio", "monoio-epoll", "tokio-uring", "threads"];
     let starts = |name: &&str| launch.start(&Subject::runtime(name), 1).is_ok();
-    Ok(known.into_iter().filter(starts).map(str::to_owned).collect())
+    Ok(RUNTIMES.into_iter().filter(starts).map(str::to_owned).collect())
 }
 
 /// The runtimes that the doctor calls available.

@@ -5,20 +5,23 @@ use std::io;
 use plotters::coord::Shift;
 use plotters::prelude::*;
 
+use crate::plan::place;
 use crate::words::{short, whole};
 
-/// One colour a name, told apart by people with any colour vision (Okabe and Ito's set and greys).
-const COLOURS: &[(&str, RGBColor)] = &[
-    ("ring", RGBColor(0, 114, 178)),
-    ("threads", RGBColor(213, 94, 0)),
-    ("monoio", RGBColor(0, 158, 115)),
-    ("monoio-epoll", RGBColor(86, 180, 233)),
-    ("tokio-uring", RGBColor(204, 121, 167)),
-    ("nginx", RGBColor(230, 159, 0)),
-    ("haproxy", RGBColor(110, 80, 40)),
-    ("envoy", RGBColor(60, 60, 60)),
-    ("direct", RGBColor(150, 150, 150)),
+/// One colour a place of [`place`], told apart by people with any colour vision (Okabe and Ito's set and greys).
+const COLOURS: [RGBColor; 8] = [
+    RGBColor(0, 114, 178),
+    RGBColor(0, 158, 115),
+    RGBColor(86, 180, 233),
+    RGBColor(204, 121, 167),
+    RGBColor(213, 94, 0),
+    RGBColor(230, 159, 0),
+    RGBColor(110, 80, 40),
+    RGBColor(60, 60, 60),
 ];
+const DIRECT: RGBColor = RGBColor(150, 150, 150);
+/// Of whoever has no place.
+const NEWCOMER: RGBColor = RGBColor(120, 60, 160);
 
 const PANEL_WIDTH: u32 = 290;
 const PANEL_HEIGHT: u32 = 250;
@@ -30,7 +33,8 @@ const GRID: RGBColor = RGBColor(228, 228, 228);
 
 /// The colour of a subject, the same in every plot.
 pub(super) fn colour(name: &str) -> RGBColor {
-    COLOURS.iter().find(|(known, _)| *known == name).map_or(RGBColor(120, 60, 160), |(_, colour)| *colour)
+    let unplaced = if name == "direct" { DIRECT } else { NEWCOMER };
+    place(name).and_then(|place| COLOURS.get(place)).copied().unwrap_or(unplaced)
 }
 
 /// A line with a range at every point.

@@ -219,6 +219,7 @@ mod tests {
         name: "ring",
         about: "a loop",
         is_per_core: true,
+        is_for_comparison: false,
         check: |_| Err(Unavailable::Disabled(2).to_string()),
         examine: Examined::default,
     };
@@ -226,6 +227,7 @@ mod tests {
         name: "threads",
         about: "a crew",
         is_per_core: false,
+        is_for_comparison: false,
         check: |_| Ok(()),
         examine: Examined::default,
     };

@@ -13,8 +13,8 @@ use crate::runtime::{DrainSignal, Options, Peers, Runtime, Started, Stream};
 /// How long a message over loopback may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Whether the kernel makes so many such rings at once, and lets them be entered. An engine may ask no more after that: some panic, and
-/// some try for ever.
+/// Whether the kernel makes so many such rings at once, and lets them be entered. An engine may ask no more after that:
+/// some panic, and some try for ever.
 ///
 /// # Errors
 /// What is in the way.

@@ -51,8 +51,9 @@ impl<E: Engine> Conn<E> {
 
     /// Wakes a task that waits for one of the sides.
     pub(super) fn wake(&self, task: Option<TaskId>) {
-        if let Some(task) = task {
-            self.core.wake(task);
+        match task {
+            Some(task) => self.core.wake(task),
+            None => self.core.wake_parked(),
         }
     }
 

@@ -32,8 +32,11 @@ impl<T> Orders<T> {
     }
 
     /// Gives an order to a pump that is not busy.
+    ///
+    /// # Panics
+    /// When it is busy: what it was told before would be lost, with the bufs in it.
     pub(super) fn give(&mut self, order: T) {
-        debug_assert!(!self.is_busy, "one order at a time");
+        assert!(!self.is_busy, "one order at a time");
         self.is_busy = true;
         self.next = Some(order);
         self.wake();

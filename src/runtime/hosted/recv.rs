@@ -31,6 +31,8 @@ pub(super) struct RecvSide {
     pub(super) is_ready: bool,
     /// What the pump is busy with takes bytes.
     is_receiving: bool,
+    /// Bytes were spliced away under the pump's wait: what it will say may be of these.
+    is_overtaken: bool,
     /// On the list of those that wait for a buf.
     is_parked: bool,
     waiter: Option<TaskId>,
@@ -130,6 +132,12 @@ impl RecvSide {
         !self.queue.is_empty() || self.is_receiving && self.orders.is_busy()
     }
 
+    /// A splice takes what there is: whoever asks next has to look again.
+    pub(super) fn note_splice(&mut self) {
+        self.is_ready = false;
+        self.is_overtaken = self.orders.is_busy();
+    }
+
     /// Whether the source of a relay may still be read.
     pub(super) fn check(&self) -> io::Result<()> {
         self.refuse()?;
@@ -196,11 +204,15 @@ impl<E: Engine> Conn<E> {
         side.wait(self.core.executor.current())
     }
 
-    /// Wakes who waits for a buf.
-    pub(super) fn unpark(&self) {
+    /// Off the list of those that wait for a buf: wakes who waits, and returns whether anybody did.
+    pub(super) fn unpark(&self) -> bool {
         let mut side = self.recv.borrow_mut();
         side.is_parked = false;
-        self.wake(side.take_waiter());
+        let waiter = side.take_waiter();
+        if let Some(task) = waiter {
+            self.core.wake(task);
+        }
+        waiter.is_some()
     }
 
     /// Whether the socket has neither bytes nor an end to tell of. What it tells now it does not tell again.
@@ -218,8 +230,9 @@ impl<E: Engine> Conn<E> {
     fn on_bytes(&self, outcome: io::Result<()>) {
         let mut side = self.recv.borrow_mut();
         side.orders.done();
+        let is_overtaken = std::mem::take(&mut side.is_overtaken);
         match outcome {
-            Ok(()) => side.is_ready = true,
+            Ok(()) => side.is_ready = !is_overtaken,
             Err(error) if is_passing(&error) => {}
             Err(error) => side.note_error(errno(&error)),
         }
@@ -242,6 +255,10 @@ impl<E: Engine> Conn<E> {
     /// Ends the pump after what it is doing; returns whether it is doing something.
     pub(super) fn end_recv(&self) -> bool {
         let mut side = self.recv.borrow_mut();
+        if std::mem::take(&mut side.is_parked) {
+            // Or else the list would keep the descriptor open.
+            self.core.parked.borrow_mut().retain(|parked| !std::ptr::eq(&**parked, self));
+        }
         side.queue.clear();
         side.stop();
         let (is_receiving, order) = side.orders.close();

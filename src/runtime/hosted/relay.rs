@@ -154,6 +154,7 @@ impl<E: Engine> Relay<'_, E> {
         let (from, to) = (&self.from.conn, &self.to.conn);
         // A connection that was cut is a socket without a connection, on which splice would tell of nothing.
         to.send.borrow().state().map_err(RelayEnd::SendFailed)?;
+        from.recv.borrow_mut().note_splice();
         let mut bytes = 0;
         let sockets = [from.socket.as_fd(), to.socket.as_fd()];
         let mut act = || move_bytes(|| from.recv.borrow().check(), sockets, pipe, self.left, &mut bytes);
@@ -186,8 +187,6 @@ impl<E: Engine> Relay<'_, E> {
 
     async fn wait_for_source(&self) -> io::Result<()> {
         let _wait = self.from.wait(Side::Recv, self.by());
-        // What was there has been spliced.
-        self.from.conn.recv.borrow_mut().is_ready = false;
         poll_fn(|_| self.from.conn.poll_bytes()).await
     }
 

@@ -148,13 +148,19 @@ impl<E: Engine> Core<E> {
         self.is_turning.set(false);
     }
 
-    /// Wakes as many of those that wait for a buf as there are bufs.
+    /// Wakes as many of those that wait for a buf as there are bufs. Some on the list have given up waiting.
     fn unpark(&self) {
-        let count = self.pool.left().min(self.parked.borrow().len());
-        for _ in 0..count {
-            if let Some(conn) = self.parked.borrow_mut().pop_front() {
-                conn.unpark();
-            }
+        let mut left = self.pool.left();
+        while left > 0 {
+            let Some(conn) = self.parked.borrow_mut().pop_front() else { return };
+            left -= usize::from(conn.unpark());
+        }
+    }
+
+    /// Something has ended outside of the turns: a buf may have come home, and only a turn hands it on.
+    pub(super) fn wake_parked(&self) {
+        if !self.parked.borrow().is_empty() {
+            self.wake_turns();
         }
     }
 
@@ -168,6 +174,7 @@ impl<E: Engine> Core<E> {
 
     fn pump_ended(&self) {
         self.pumps.set(self.pumps.get() - 1);
+        self.wake_parked();
         if self.pumps.get() == 0 {
             self.wake_ender();
         }

@@ -43,7 +43,7 @@ pub use listener::RingListener;
 use ops::Kind;
 use setup::Abilities;
 pub use setup::check;
-#[cfg(any(feature = "monoio", feature = "tokio-uring"))]
+#[cfg(feature = "hosted")]
 pub(super) use setup::{can_splice, patiently};
 use state::{Due, News, State};
 pub use stream::RingStream;
@@ -69,6 +69,7 @@ pub const INFO: Info = Info {
     name: "ring",
     about: "our own event loop on io_uring, one a core",
     is_per_core: true,
+    is_for_comparison: false,
     check: |workers| check(workers).map_err(|reason| reason.to_string()),
     examine: examine::examine,
 };

@@ -39,6 +39,7 @@ pub const INFO: Info = Info {
     name: "threads",
     about: "the classic threaded model: a thread serves one connection at a time",
     is_per_core: false,
+    is_for_comparison: false,
     check: |_| Ok(()),
     examine: Examined::default,
 };
