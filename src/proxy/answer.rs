@@ -70,7 +70,7 @@ pub(super) async fn refuse<R: Runtime>(connection: &Connection<R>, tally: &Tally
 
 /// Sends an answer that is written already.
 pub(super) async fn give<R: Runtime>(connection: &Connection<R>, tally: &Tally, answer: &mut Answer) -> Next {
-    tally.mark(connection.runtime(), Moments::answered);
+    tally.mark(connection.runtime(), Moments::answered_instead);
     tally.status.set(Some(answer.status));
     let by = connection.runtime().now() + connection.listener().timeouts.body;
     match connection.client.send(answer.bytes.take(), by).await {

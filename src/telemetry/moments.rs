@@ -138,6 +138,13 @@ impl Moments {
         self.answered = self.answered.or(self.at(now));
     }
 
+    /// The head of an answer of our own is handed to the kernel, in the place of a response: what had come of one, such
+    /// as an interim one or a part of its head, does not count.
+    pub fn answered_instead(&mut self, now: Instant) {
+        (self.first_byte, self.responded) = (Moment::NEVER, Moment::NEVER);
+        self.answered(now);
+    }
+
     /// Whether anything of a response, or of an answer of our own, was handed to the kernel.
     pub fn is_answered(&self) -> bool {
         self.answered != Moment::NEVER
@@ -315,6 +322,20 @@ mod tests {
         ]);
         let phases = Phases { head: 10, connect: 70, request: 20, response: 10, ..Phases::default() };
         assert_eq!((unreachable.phases(), unreachable.added_us()), (phases, 20));
+    }
+
+    #[test]
+    fn what_came_of_a_response_that_we_replace_is_no_time_of_ours() {
+        let stalled = moments(&[
+            (Moments::head_read, 100),
+            (Moments::submitted, 200),
+            (Moments::sent, 300),
+            (Moments::first_byte, 400),
+            (Moments::answered_instead, 9_000),
+            (Moments::done, 9_100),
+        ]);
+        let phases = Phases { head: 10, request: 20, first_byte: 870, response: 10, ..Phases::default() };
+        assert_eq!((stalled.phases(), stalled.added_us()), (phases, 10));
     }
 
     #[test]

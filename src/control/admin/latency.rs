@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::telemetry::{Distribution, Meter, Phase};
 
-/// Snapshots that are kept for `since`: so many readers, or readings of one, do not get into each other's way.
-const KEPT: usize = 64;
+/// Snapshots that are kept for `since`: with one a second, those of a quarter of an hour.
+const KEPT: usize = 1024;
 /// Buckets that all of them may hold, 16 bytes each; the two latest are kept in any case.
 const KEPT_BUCKETS: usize = 1 << 20;
 
@@ -109,16 +109,21 @@ impl Snapshots {
 
     /// Reads everything, and keeps it for later; the oldest are forgotten.
     pub(super) fn take(&mut self, meter: &Meter) -> Arc<Kept> {
-        let of = |series| Phase::ALL.map(|phase| meter.distribution(series, phase)).to_vec();
-        let distributions = (0..meter.series().all().len()).map(of).collect();
-        let id = format!("{}-{}", self.started_s, self.next);
+        let kept = Arc::new(self.read(meter));
         self.next += 1;
-        let kept = Arc::new(Kept { id, at: Instant::now(), distributions });
         self.kept.push_back(Arc::clone(&kept));
         while self.kept.len() > KEPT || (self.kept.len() > 2 && self.buckets() > KEPT_BUCKETS) {
             self.kept.pop_front();
         }
         kept
+    }
+
+    /// Reads everything for an answer that tells no id.
+    pub(super) fn read(&self, meter: &Meter) -> Kept {
+        let of = |series| Phase::ALL.map(|phase| meter.distribution(series, phase)).to_vec();
+        let distributions = (0..meter.series().all().len()).map(of).collect();
+        let id = format!("{}-{}", self.started_s, self.next);
+        Kept { id, at: Instant::now(), distributions }
     }
 
     pub(super) fn find(&self, id: &str) -> Option<Arc<Kept>> {

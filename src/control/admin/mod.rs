@@ -86,6 +86,13 @@ impl Admin {
         let earlier = snapshots.find(id).ok_or_else(|| Box::new(gone(id)))?;
         Ok((snapshots.take(&self.shared.meter), Some(earlier)))
     }
+
+    /// The same for an answer that tells no id: nothing is kept, and no other reader's snapshot is forgotten for it.
+    fn looked_at(&self, since: Option<&str>) -> Result<Taken, Box<Response>> {
+        let snapshots = self.snapshots();
+        let earlier = since.map(|id| snapshots.find(id).ok_or_else(|| Box::new(gone(id)))).transpose()?;
+        Ok((Arc::new(snapshots.read(&self.shared.meter)), earlier))
+    }
 }
 
 /// Serves the pages until the process ends.
@@ -125,8 +132,7 @@ async fn latency_table(State(admin): State<Arc<Admin>>, Query(asked): Query<Aske
 }
 
 async fn percentiles(State(admin): State<Arc<Admin>>, Query(asked): Query<Asked>) -> Response {
-    let taken = admin.taken(asked.since.as_deref());
-    let (now, earlier) = match taken {
+    let (now, earlier) = match admin.looked_at(asked.since.as_deref()) {
         Ok(taken) => taken,
         Err(gone) => return *gone,
     };
@@ -137,8 +143,7 @@ async fn percentiles(State(admin): State<Arc<Admin>>, Query(asked): Query<Asked>
 }
 
 async fn interval_log(State(admin): State<Arc<Admin>>, Query(asked): Query<Asked>) -> Response {
-    let taken = admin.taken(asked.since.as_deref());
-    let (now, earlier) = match taken {
+    let (now, earlier) = match admin.looked_at(asked.since.as_deref()) {
         Ok(taken) => taken,
         Err(gone) => return *gone,
     };
