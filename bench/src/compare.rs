@@ -26,6 +26,8 @@ pub struct Floor {
     pub measured: f64,
     /// What a difference has to exceed to be ranked.
     pub floor: f64,
+    /// The same for a difference that is known from fewer than [`FEW_ROUNDS`] rounds.
+    pub of_few: f64,
     /// How many pairs there were.
     pub pairs: usize,
 }
@@ -72,9 +74,9 @@ impl Floor {
     fn of(distances: &[f64], of_all: f64) -> Option<Self> {
         let measured = distances.iter().copied().reduce(f64::max)?;
         let pairs = distances.len();
-        let floor =
-            if pairs < FEW_ROUNDS { of_all.max(LOWEST_FLOOR_OF_FEW) } else { measured.max(LOWEST_FLOOR) };
-        Some(Self { measured, floor, pairs })
+        let of_few = of_all.max(LOWEST_FLOOR_OF_FEW);
+        let floor = if pairs < FEW_ROUNDS { of_few } else { measured.max(LOWEST_FLOOR) };
+        Some(Self { measured, floor, of_few, pairs })
     }
 }
 
@@ -92,11 +94,12 @@ pub enum Verdict {
     Better(f64),
     /// Worse, by this fraction of the other's figure.
     Worse(f64),
-    /// The difference is inside the noise floor, or its direction changed between rounds.
+    /// The difference is inside the noise floor, its direction changed between rounds, the ranges of the two overlap, or
+    /// there is but one round.
     WithinNoise,
     /// Client or backend was the bottleneck in half of the runs or more: it is not the proxies that were compared.
     Hidden,
-    /// One of them has no figure, or there is no A/A pair to judge by.
+    /// One of them has no figure or did not answer every request, or there is no A/A pair to judge by.
     Unknown,
 }
 
@@ -117,23 +120,37 @@ pub fn verdict(
     let (Some((ours_median, theirs_median)), Some(floor)) = (medians, noise.floor(setting, metric)) else {
         return Verdict::Unknown;
     };
+    if !is_whole(ours) || !is_whole(theirs) {
+        return Verdict::Unknown;
+    }
     if is_hidden(ours, theirs, metric) {
         return Verdict::Hidden;
     }
     let distance = apart(ours_median, theirs_median).unwrap_or(0.0);
+    let bound = if pairs.len() < FEW_ROUNDS { floor.of_few } else { floor.floor };
     let is_more = ours_median > theirs_median;
-    let is_steady = pairs.iter().all(|(ours, theirs)| (ours > theirs) == is_more && ours != theirs);
-    if distance <= floor.floor || !is_steady {
+    if distance <= bound || pairs.len() < 2 || !is_apart(&pairs, is_more) {
         return Verdict::WithinNoise;
     }
     let change = (ours_median / theirs_median - 1.0).abs();
     if is_more == metric.is_more_better() { Verdict::Better(change) } else { Verdict::Worse(change) }
 }
 
+/// Whether every figure of the one is above (or below) every figure of the other: then also in every round.
+fn is_apart(pairs: &[(f64, f64)], is_more: bool) -> bool {
+    pairs.iter().all(|(ours, _)| pairs.iter().all(|(_, theirs)| (ours > theirs) == is_more && ours != theirs))
+}
+
 /// CPU time a request is the proxy's own, whoever is the bottleneck; the other figures are not.
 fn is_hidden(ours: &[&Row], theirs: &[&Row], metric: Metric) -> bool {
-    let hidden = ours.iter().chain(theirs).filter(|row| row.bound.hides_the_proxy()).count();
-    metric != Metric::CpuPerRequest && 2 * hidden >= ours.len() + theirs.len()
+    let is_hidden =
+        |rows: &[&Row]| 2 * rows.iter().filter(|row| row.bound.hides_the_proxy()).count() >= rows.len();
+    metric != Metric::CpuPerRequest && (is_hidden(ours) || is_hidden(theirs))
+}
+
+/// Errors are answered faster than requests: who makes some is not compared.
+fn is_whole(rows: &[&Row]) -> bool {
+    rows.iter().all(|row| row.answers.failed == 0 && row.answers.non_2xx == 0)
 }
 
 /// Verdicts over many settings.
@@ -249,6 +266,19 @@ mod tests {
     fn a_difference_that_changes_direction_is_not_ranked() {
         let rounds = [(100.0, 100.0, 130.0), (100.0, 100.0, 95.0), (100.0, 100.0, 130.0)];
         assert_eq!(judge(&rounds), Verdict::WithinNoise);
+    }
+
+    #[test]
+    fn one_round_ranks_nothing_and_ranges_that_overlap_neither() {
+        assert_eq!(judge(&[(100.0, 100.0, 200.0)]), Verdict::WithinNoise);
+        let rounds = [(100.0, 100.0, 110.0), (120.0, 120.0, 130.0), (101.0, 101.0, 115.0)];
+        assert_eq!(judge(&rounds), Verdict::WithinNoise, "115 and 110 are below 120");
+    }
+
+    #[test]
+    fn who_answers_with_errors_is_not_ranked() {
+        let fails = |row: &mut Row| row.answers.non_2xx = u64::from(row.cell.subject.name == "threads");
+        assert_eq!(judge_with(&[(100.0, 100.0, 150.0); 3], fails), Verdict::Unknown);
     }
 
     #[test]
