@@ -1,6 +1,7 @@
 //! The admin API, asked by curl and by the program's own commands, and the access log audited.
 
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -162,6 +163,8 @@ fn a_unix_socket_serves_too_and_is_removed(runtime: &str) {
     let setup = OneUpstream::new(&[free_address()]);
     let config = format!("{}[admin]\naddress = \"unix:{}\"\n", setup.config(), path.display());
     let mut proxy = Proxy::run(runtime, &config, &[setup.listener]);
+    let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+    assert_eq!(mode & 0o7777, 0o660, "{mode:o}");
     let answer = curl(&["--unix-socket", path.to_str().unwrap(), "http://admin/version"]);
     assert_eq!(answer.status, 200);
     let admin = format!("unix:{}", path.display());
