@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use axum::Router;
 use socket2::{Domain, SockAddr, Socket, Type};
 
+use super::accept;
 use crate::config::AdminAddress;
 use crate::telemetry::notice;
 
@@ -61,13 +62,17 @@ impl AdminSocket {
     }
 
     pub(super) async fn serve(self, pages: Router) {
-        let served = match self {
-            Self::Tcp(listener) => async { axum::serve(tcp(listener)?, pages).await }.await,
-            Self::Unix(listener, _removed) => async { axum::serve(unix(listener)?, pages).await }.await,
+        let failed = match self {
+            Self::Tcp(listener) => match tcp(listener) {
+                Ok(listener) => return accept::serve(listener, pages).await,
+                Err(error) => error,
+            },
+            Self::Unix(listener, _removed) => match unix(listener) {
+                Ok(listener) => return accept::serve(listener, pages).await,
+                Err(error) => error,
+            },
         };
-        if let Err(error) = served {
-            notice(format_args!("the admin API has ended: {error}"));
-        }
+        notice(format_args!("the admin API is not served: {failed}"));
     }
 }
 
