@@ -1,6 +1,8 @@
 //! The admin API, asked by curl and by the program's own commands, and the access log audited.
 
-use std::net::SocketAddr;
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -15,6 +17,8 @@ on_each_runtime!(
     two_readers_see_each_exchange_once_each,
     metrics_pass_promtool,
     state_is_told,
+    half_sent_requests_and_idle_connections_are_closed,
+    one_connection_too_many_is_refused_and_the_proxy_goes_on,
     a_unix_socket_serves_too_and_is_removed,
     a_drain_is_told,
     the_log_that_was_written_keeps_the_promise,
@@ -156,12 +160,57 @@ fn state_is_told(runtime: &str) {
     assert_eq!(scene.text("/ready"), "ready\n");
 }
 
+/// A connection to the admin API that has sent this.
+fn sent(admin: SocketAddr, bytes: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(admin).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.write_all(bytes.as_bytes()).unwrap();
+    stream
+}
+
+/// What comes until the other side closes the connection.
+fn until_closed(mut stream: TcpStream) -> String {
+    let mut came = Vec::new();
+    match stream.read_to_end(&mut came) {
+        Err(error) if error.kind() != ErrorKind::ConnectionReset => panic!("it is not closed: {error}"),
+        _ => String::from_utf8(came).unwrap(),
+    }
+}
+
+fn half_sent_requests_and_idle_connections_are_closed(runtime: &str) {
+    let scene = Scene::new(runtime, "");
+    let halves = ["", "GET /version HTTP/1.1\r\nHost: ad"].map(|half| sent(scene.admin, half));
+    let idle = sent(scene.admin, "GET /ready HTTP/1.1\r\nHost: admin\r\n\r\n");
+    let came = until_closed(idle);
+    assert!(came.starts_with("HTTP/1.1 200 ") && came.ends_with("ready\n"), "{came}");
+    for half in halves {
+        let came = until_closed(half);
+        assert!(!came.contains(" 200 "), "{came}");
+    }
+}
+
+fn one_connection_too_many_is_refused_and_the_proxy_goes_on(runtime: &str) {
+    let scene = Scene::new(runtime, "");
+    let mut held: Vec<_> = (0..64).map(|_| sent(scene.admin, "GET /ready HTTP/1.1\r\nHost: ad")).collect();
+    assert_eq!(until_closed(sent(scene.admin, "")), "", "it is closed without a word");
+    scene.exchange(5);
+    // It was not late: one that came before it is still served.
+    let mut earlier = held.remove(0);
+    earlier.write_all(b"min\r\nConnection: close\r\n\r\n").unwrap();
+    assert!(until_closed(earlier).starts_with("HTTP/1.1 200 "));
+    drop(held);
+    let latency = ["latency", "--admin", &scene.admin.to_string()];
+    wait_for("there is room again", PATIENCE, || (ringway_ends(&latency).0 == Some(0)).then_some(()));
+}
+
 fn a_unix_socket_serves_too_and_is_removed(runtime: &str) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("admin.sock");
     let setup = OneUpstream::new(&[free_address()]);
     let config = format!("{}[admin]\naddress = \"unix:{}\"\n", setup.config(), path.display());
     let mut proxy = Proxy::run(runtime, &config, &[setup.listener]);
+    let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+    assert_eq!(mode & 0o7777, 0o660, "{mode:o}");
     let answer = curl(&["--unix-socket", path.to_str().unwrap(), "http://admin/version"]);
     assert_eq!(answer.status, 200);
     let admin = format!("unix:{}", path.display());

@@ -1,5 +1,6 @@
 //! The admin API: what the proxy counts, measures and knows, over HTTP. It reads, and changes nothing.
 
+mod accept;
 mod backlog;
 mod client;
 mod hgrm;

@@ -1,14 +1,25 @@
 //! Where the admin API is reached: a TCP address, or a unix socket that is removed at the end.
 
+use std::fs::Permissions;
 use std::io;
 use std::net::TcpListener;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
 use axum::Router;
+use socket2::{Domain, SockAddr, Socket, Type};
 
+use super::accept;
 use crate::config::AdminAddress;
 use crate::telemetry::notice;
+
+/// Who may connect to a unix socket: its owner and its group.
+const MODE: u32 = 0o660;
+
+/// How many connections may wait to be accepted.
+const BACKLOG: i32 = 128;
 
 /// A bound socket.
 pub(in crate::control) enum AdminSocket {
@@ -51,13 +62,17 @@ impl AdminSocket {
     }
 
     pub(super) async fn serve(self, pages: Router) {
-        let served = match self {
-            Self::Tcp(listener) => async { axum::serve(tcp(listener)?, pages).await }.await,
-            Self::Unix(listener, _removed) => async { axum::serve(unix(listener)?, pages).await }.await,
+        let failed = match self {
+            Self::Tcp(listener) => match tcp(listener) {
+                Ok(listener) => return accept::serve(listener, pages).await,
+                Err(error) => error,
+            },
+            Self::Unix(listener, _removed) => match unix(listener) {
+                Ok(listener) => return accept::serve(listener, pages).await,
+                Err(error) => error,
+            },
         };
-        if let Err(error) = served {
-            notice(format_args!("the admin API has ended: {error}"));
-        }
+        notice(format_args!("the admin API is not served: {failed}"));
     }
 }
 
@@ -70,13 +85,24 @@ impl Drop for Removed {
 
 /// A socket that nobody listens on is left from a process that was killed, and taken away.
 fn bind_unix(path: &Path) -> io::Result<UnixListener> {
-    match UnixListener::bind(path) {
+    match listen_unix(path) {
         Err(error) if error.kind() == io::ErrorKind::AddrInUse && is_dead(path) => {
             std::fs::remove_file(path)?;
-            UnixListener::bind(path)
+            listen_unix(path)
         }
         bound => bound,
     }
+}
+
+/// The file takes the socket's own mode less the umask (unix(7)), so that it is never open to more than `MODE` says;
+/// then it gets what the umask took.
+fn listen_unix(path: &Path) -> io::Result<UnixListener> {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    rustix::fs::fchmod(&socket, rustix::fs::Mode::from_raw_mode(MODE))?;
+    socket.bind(&SockAddr::unix(path)?)?;
+    std::fs::set_permissions(path, Permissions::from_mode(MODE))?;
+    socket.listen(BACKLOG)?;
+    Ok(UnixListener::from(OwnedFd::from(socket)))
 }
 
 fn is_dead(path: &Path) -> bool {
