@@ -23,7 +23,7 @@ use ::monoio::{IoUringDriver, LegacyDriver, RuntimeBuilder};
 use io_uring_of_engines::{Builder, IoUring};
 
 use super::hosted::{Bufs, Engine, Hosted, check};
-use super::ring::{Unavailable, patiently};
+use super::ring::Unavailable;
 use super::{BufMut, Examined, Info};
 
 /// Entries of the submission queue: what one turn submits without a second call.
@@ -111,8 +111,8 @@ impl Driver for Epoll {
 }
 
 /// The ways to set up a ring, the best first.
-fn ways() -> [Builder; 3] {
-    let mut ways = [IoUring::builder(), IoUring::builder(), IoUring::builder()];
+fn ways() -> Vec<Builder> {
+    let mut ways = vec![IoUring::builder(), IoUring::builder(), IoUring::builder()];
     for way in &mut ways {
         way.setup_cqsize(COMPLETIONS).dontfork();
     }
@@ -121,21 +121,8 @@ fn ways() -> [Builder; 3] {
     ways
 }
 
-/// The first way that the kernel knows, with memory for so many rings.
-fn best_way(rings: usize) -> io::Result<Builder> {
-    let mut refused = io::Error::from_raw_os_error(libc::EINVAL);
-    for way in ways() {
-        match check::try_rings(&way, SUBMISSIONS, rings) {
-            Ok(()) => return Ok(way),
-            Err(error) if error.raw_os_error() == Some(libc::EINVAL) => refused = error,
-            Err(error) => return Err(error),
-        }
-    }
-    Err(refused)
-}
-
 fn build() -> io::Result<::monoio::Runtime<TimeDriver<IoUringDriver>>> {
-    build_with(patiently(|| best_way(1)).map_err(|error| Unavailable::from_setup(&error))?)
+    build_with(check::best_way(ways, SUBMISSIONS, 1)?)
 }
 
 fn build_with(way: Builder) -> io::Result<::monoio::Runtime<TimeDriver<IoUringDriver>>> {
@@ -144,7 +131,7 @@ fn build_with(way: Builder) -> io::Result<::monoio::Runtime<TimeDriver<IoUringDr
 }
 
 fn check_uring(loops: usize) -> Result<(), Unavailable> {
-    patiently(|| best_way(loops)).map_err(|error| Unavailable::from_setup(&error))?;
+    check::best_way(ways, SUBMISSIONS, loops)?;
     check::receive_once::<Loop<Uring>>()
 }
 

@@ -20,7 +20,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::time::Sleep;
 
 use super::hosted::{Bufs, Engine, Hosted, check};
-use super::ring::{Unavailable, patiently};
+use super::ring::Unavailable;
 use super::{Buf, BufMut, Examined, Info};
 
 /// Entries of the submission queue.
@@ -58,8 +58,8 @@ struct Number(RawFd);
 
 /// The ways to set up a ring, the best first. Not DEFER_TASKRUN: the crate waits until epoll finds the ring readable,
 /// which it then never is.
-fn ways() -> [Builder; 2] {
-    let mut ways = [IoUring::builder(), IoUring::builder()];
+fn ways() -> Vec<Builder> {
+    let mut ways = vec![IoUring::builder(), IoUring::builder()];
     for way in &mut ways {
         way.setup_cqsize(COMPLETIONS).dontfork();
     }
@@ -67,21 +67,8 @@ fn ways() -> [Builder; 2] {
     ways
 }
 
-/// The first way that the kernel knows, with memory for so many rings.
-fn best_way(rings: usize) -> io::Result<Builder> {
-    let mut refused = io::Error::from_raw_os_error(libc::EINVAL);
-    for way in ways() {
-        match check::try_rings(&way, SUBMISSIONS, rings) {
-            Ok(()) => return Ok(way),
-            Err(error) if error.raw_os_error() == Some(libc::EINVAL) => refused = error,
-            Err(error) => return Err(error),
-        }
-    }
-    Err(refused)
-}
-
 fn check_all(loops: usize) -> Result<(), Unavailable> {
-    patiently(|| best_way(loops)).map_err(|error| Unavailable::from_setup(&error))?;
+    check::best_way(ways, SUBMISSIONS, loops)?;
     check::receive_once::<Loop>()
 }
 
@@ -92,7 +79,7 @@ impl Engine for Loop {
     const IS_NONBLOCKING: bool = false;
 
     fn run<F: Future>(root: F) -> io::Result<F::Output> {
-        let way = patiently(|| best_way(1)).map_err(|error| Unavailable::from_setup(&error))?;
+        let way = check::best_way(ways, SUBMISSIONS, 1)?;
         let mut builder = ::tokio_uring::builder();
         builder.entries(SUBMISSIONS).uring_builder(&way);
         Ok(::tokio_uring::Runtime::new(&builder)?.block_on(root))

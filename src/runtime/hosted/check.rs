@@ -7,18 +7,42 @@ use std::time::Duration;
 use io_uring_of_engines::{Builder, IoUring};
 
 use super::{Engine, Hosted};
-use crate::runtime::ring::Unavailable;
+use crate::runtime::ring::{Unavailable, patiently};
 use crate::runtime::{DrainSignal, Options, Peers, Runtime, Started, Stream};
 
 /// How long a message over loopback may take.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The first of some ways to set up a ring that the kernel knows, with memory for so many rings. Memory that was just given
+/// back is waited for.
+///
+/// # Errors
+/// What is in the way.
+pub(in crate::runtime) fn best_way(
+    ways: impl Fn() -> Vec<Builder>,
+    submissions: u32,
+    rings: usize,
+) -> Result<Builder, Unavailable> {
+    let find = || {
+        let mut refused = io::Error::from_raw_os_error(libc::EINVAL);
+        for way in ways() {
+            match try_rings(&way, submissions, rings) {
+                Ok(()) => return Ok(way),
+                Err(error) if error.raw_os_error() == Some(libc::EINVAL) => refused = error,
+                Err(error) => return Err(error),
+            }
+        }
+        Err(refused)
+    };
+    patiently(find).map_err(|error| Unavailable::from_setup(&error))
+}
 
 /// Whether the kernel makes so many such rings at once, and lets them be entered. An engine may ask no more after that:
 /// some panic, and some try for ever.
 ///
 /// # Errors
 /// What is in the way.
-pub(in crate::runtime) fn try_rings(builder: &Builder, submissions: u32, count: usize) -> io::Result<()> {
+fn try_rings(builder: &Builder, submissions: u32, count: usize) -> io::Result<()> {
     let rings: Vec<IoUring> = (0..count).map(|_| builder.build(submissions)).collect::<io::Result<_>>()?;
     rings.iter().try_for_each(|ring| ring.submit().map(drop))
 }
