@@ -94,8 +94,7 @@ pub enum Verdict {
     Better(f64),
     /// Worse, by this fraction of the other's figure.
     Worse(f64),
-    /// The difference is inside the noise floor, its direction changed between rounds, the ranges of the two overlap, or
-    /// there is but one round.
+    /// The difference is inside the noise floor, the ranges of the two overlap, or there is but one round.
     WithinNoise,
     /// Client or backend was the bottleneck in half of the runs or more: it is not the proxies that were compared.
     Hidden,
