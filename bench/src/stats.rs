@@ -27,6 +27,34 @@ impl Spread {
     }
 }
 
+/// The median of many figures, and the interval that holds the true one with a probability of 95 %.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Estimate {
+    /// The interval's lower end.
+    pub low: f64,
+    /// The middle one.
+    pub median: f64,
+    /// The interval's upper end.
+    pub high: f64,
+}
+
+impl Estimate {
+    /// None of fewer than ten figures. The interval's ends are two of the figures themselves, which asks nothing of how
+    /// they are distributed (W. J. Conover, "Practical Nonparametric Statistics", section 3.2).
+    #[must_use]
+    pub fn of(values: impl IntoIterator<Item = f64>) -> Option<Self> {
+        let mut values: Vec<f64> = values.into_iter().filter(|value| value.is_finite()).collect();
+        values.sort_by(f64::total_cmp);
+        let count = values.len();
+        if count < 10 {
+            return None;
+        }
+        let reach = 1.96 * (count as f64).sqrt() / 2.0;
+        let low = (count as f64 / 2.0 - reach).floor() as usize;
+        Some(Self { low: values[low], median: values[count / 2], high: values[count - 1 - low] })
+    }
+}
+
 /// How far two figures lie apart, as a fraction of the smaller one: 0.1 for 100 and 110, either way round.
 #[must_use]
 pub fn apart(a: f64, b: f64) -> Option<f64> {
@@ -43,6 +71,14 @@ mod tests {
         assert_eq!(Spread::of([4.0, 1.0]).unwrap().median, 2.5);
         assert_eq!(Spread::of([]), None);
         assert_eq!(Spread::of([f64::NAN, 1.0]).unwrap().median, 1.0);
+    }
+
+    #[test]
+    fn the_interval_narrows_with_the_root_of_the_count() {
+        let of = |count: i32| Estimate::of((0..count).map(f64::from)).map(|e| (e.low, e.median, e.high));
+        assert_eq!(of(9), None);
+        assert_eq!(of(100), Some((40.0, 50.0, 59.0)));
+        assert_eq!(of(10_000), Some((4902.0, 5000.0, 5097.0)));
     }
 
     #[test]

@@ -111,7 +111,7 @@ async fn serve_all<R: Runtime>(connection: &Connection<R>) {
     let mut next = Next::KeepAlive;
     if connection.rank > limit {
         let failure = Failure::proxy(Stage::Accept, Cause::Limit);
-        let tally = Tally::new(connection.runtime().clock());
+        let tally = Tally::new(connection.runtime());
         next = answer::refuse(connection, &tally, failure).await;
     }
     let mut is_first = true;
@@ -132,7 +132,7 @@ async fn serve_one<R: Runtime>(connection: &Connection<R>, is_first: bool) -> Ne
         return Next::Close;
     }
     let (runtime, timeouts) = (connection.runtime(), &connection.listener().timeouts);
-    let tally = Tally::new(runtime.clock());
+    let tally = Tally::new(runtime);
     let scanner = HeadScanner::for_request(&connection.head_limits());
     let by = runtime.now() + timeouts.head;
     match head::read(&connection.client, scanner, || by, || ()).await {

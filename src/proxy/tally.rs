@@ -11,7 +11,7 @@ use crate::balance::BackendId;
 use crate::config::UpstreamId;
 use crate::runtime::Runtime;
 use crate::telemetry::record::{self, Traffic};
-use crate::telemetry::{Moments, Record};
+use crate::telemetry::{Moments, Record, is_recording};
 use crate::upstream::Pick;
 use crate::upstream::retry::AttemptState;
 
@@ -35,10 +35,10 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    /// Of an exchange whose first bytes are there.
-    pub(super) fn new(begun: Instant) -> Self {
+    /// Of an exchange whose first bytes are there: now.
+    pub(super) fn new<R: Runtime>(runtime: &R) -> Self {
         Self {
-            moments: Cell::new(Moments::new(begun)),
+            moments: Cell::new(Moments::new(clock(runtime))),
             status: Cell::default(),
             host: Cell::default(),
             request_body: Cell::default(),
@@ -54,7 +54,7 @@ impl Tally {
     /// Notes when something happens: now.
     pub(super) fn mark<R: Runtime>(&self, runtime: &R, happens: impl FnOnce(&mut Moments, Instant)) {
         let mut moments = self.moments.get();
-        happens(&mut moments, runtime.clock());
+        happens(&mut moments, clock(runtime));
         self.moments.set(moments);
     }
 
@@ -104,6 +104,9 @@ impl Tally {
         if !self.moments.get().is_done() {
             self.mark(connection.runtime(), Moments::done);
         }
+        if !is_recording() {
+            return;
+        }
         let attempt = self.attempt.get();
         let shared = &connection.worker.shared;
         let picked = self.pick.get().map(|(id, pick)| (id, shared.upstream(id), pick));
@@ -132,6 +135,11 @@ impl Tally {
             failure: self.failure.get().map(Failure::label),
         });
     }
+}
+
+/// The moment of now, to the microsecond; where nothing is recorded, that of the loop's turn does.
+fn clock<R: Runtime>(runtime: &R) -> Instant {
+    if is_recording() { runtime.clock() } else { runtime.now() }
 }
 
 /// Method and target: the first line without the version.

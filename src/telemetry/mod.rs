@@ -15,6 +15,7 @@ mod notice;
 pub mod record;
 mod series;
 mod shard;
+mod switch;
 
 pub use access_log::{Log, LogWriter};
 pub use distribution::{DIGITS, Distribution, HIGHEST_US};
@@ -25,3 +26,6 @@ pub use notice::notice;
 pub use record::Record;
 pub use series::{BACKEND_SERIES, Series, SeriesTable};
 pub use shard::{Counter, Phase};
+pub(crate) use switch::is_recording;
+#[cfg(feature = "recording-switch")]
+pub use switch::switch_recording;

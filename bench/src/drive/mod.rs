@@ -11,3 +11,4 @@ pub mod process;
 pub mod progress;
 pub mod proxies;
 pub mod sweep;
+pub mod threads;
