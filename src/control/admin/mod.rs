@@ -29,6 +29,7 @@ use crate::telemetry::{Phase, catalogue};
 use latency::{Asked, Kept, Snapshots};
 
 pub use client::ask;
+pub use hgrm::PERCENTILES;
 pub use latency::{Answer, Row};
 pub(super) use socket::AdminSocket;
 pub use state::{BackendView, Connections, UpstreamView};
@@ -138,7 +139,7 @@ async fn percentiles(State(admin): State<Arc<Admin>>, Query(asked): Query<Asked>
         Err(gone) => return *gone,
     };
     match latency::pick(&admin.shared.meter, &now, earlier.as_deref(), &asked) {
-        Ok(distribution) => text(hgrm::write(&distribution.histogram())),
+        Ok(distribution) => text(hgrm::write(&distribution)),
         Err(what) => (StatusCode::NOT_FOUND, format!("{what}\n")).into_response(),
     }
 }
