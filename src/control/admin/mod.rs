@@ -172,11 +172,14 @@ struct Version<'a> {
     why: &'a str,
     /// Why the better runtimes are not used.
     reasons: &'a [String],
+    /// Since the start.
+    uptime_seconds: f64,
 }
 
 async fn version(State(admin): State<Arc<Admin>>) -> Response {
     let Admin { runtime, why, reasons, .. } = &*admin;
-    json(&Version { version: env!("CARGO_PKG_VERSION"), runtime, why, reasons })
+    let uptime_seconds = admin.started.elapsed().as_secs_f64();
+    json(&Version { version: env!("CARGO_PKG_VERSION"), runtime, why, reasons, uptime_seconds })
 }
 
 fn gone(id: &str) -> Response {
