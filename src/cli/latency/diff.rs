@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::curve::{Curve, Span};
+use super::curve::{Curve, Span, rank};
 use crate::control::admin::{PERCENTILES, duration};
 
 /// Columns of a value: of `100 ms - 999 ms`, and a name's.
@@ -69,7 +69,7 @@ fn notes(before: &Curve, after: &Curve) -> String {
             writeln!(out, "A range lies between two lines of {name}, which has none for that percentile.");
     }
     let count = before.count().min(after.count());
-    let is_max = |quantile: f64| (quantile * count as f64).ceil() as u64 >= count;
+    let is_max = |quantile: f64| rank(quantile, count) >= count;
     if let Some((name, _)) = PERCENTILES.into_iter().find(|(_, quantile)| is_max(*quantile)) {
         let _ = writeln!(out, "From {name} on, the percentiles of so few values are their max.");
     }
