@@ -1,127 +1,221 @@
 //! `ringway latency`: percentiles of a running proxy, as a table, a file or a curve; and two saved files side by side.
 
-use std::fmt::Write as _;
+pub(in crate::cli) mod curve;
+mod diff;
+mod named;
+mod watch;
+
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use clap::Args;
+use clap::builder::{PossibleValue, PossibleValuesParser};
+use clap::{Args, ValueEnum};
 
+use self::curve::Curve;
 use super::{EXIT_OK, fail, plot, print};
 use crate::config::AdminAddress;
-use crate::control::admin::{self, Answer, ask};
+use crate::control::admin::{self, Answer, Row, ask};
 
-/// Percentiles of a running proxy, from its admin API.
+const EXAMPLES: &str = "\
+Examples:
+  ringway latency                                          each phase, by upstream
+  ringway latency --phase added                            what the proxy itself takes
+  ringway latency --by backend --upstream cluster --watch  its backends, of each second
+  ringway latency --plot curve.svg --by upstream           a curve for each upstream
+  ringway latency --hgrm before.hgrm                       save it, and some time later:
+  ringway latency --hgrm after.hgrm
+  ringway latency --diff before.hgrm after.hgrm --plot both.svg";
+
+/// The phases of an exchange, in their order, and what they mean.
+const PHASES: [(&str, &str); 8] = [
+    ("head", "reading the request's head"),
+    ("queue", "waiting: attempts that failed, and pauses between"),
+    ("connect", "the last attempt's connect; 0 over a connection that was open already"),
+    ("request", "sending the request to the backend"),
+    ("first-byte", "waiting for the backend's response"),
+    ("response", "relaying the response to the client"),
+    ("total", "all of them, one after the other"),
+    ("added", "what the proxy itself has added, a part of the total"),
+];
+
+/// Show percentiles of a running proxy, from its admin API.
 ///
-/// Each phase of the exchanges of each backend, and what of it the proxy itself has added. docs/metrics.md says what the
-/// phases are.
+/// How long each phase of an exchange took, and what of it the proxy itself has added: docs/metrics.md says exactly what is
+/// measured. Without options it is everything since the proxy was started.
 #[derive(Args)]
-#[command(
-    after_help = "Examples:\n  ringway latency --by all\n  ringway latency --watch\n  ringway latency --upstream cluster --plot curve.svg\n  ringway latency --diff before.hgrm after.hgrm"
-)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct Arguments {
     /// Where the admin API listens: an IP address and port, or unix:PATH.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9901")]
-    pub(super) admin: AdminAddress,
-    /// What makes up a row.
-    #[arg(long, value_name = "WHAT", default_value = "upstream", value_parser = ["backend", "upstream", "all"])]
-    by: String,
-    /// Print it again every second, each time of the second that has passed.
-    #[arg(long, conflicts_with_all = ["plot", "hgrm", "diff"])]
-    watch: bool,
+    admin: AdminAddress,
+    /// What is put together in a row, or in a curve [default: upstream; for --plot and --hgrm: all].
+    #[arg(long, value_name = "WHAT")]
+    by: Option<By>,
     /// Of this upstream only.
     #[arg(long, value_name = "NAME")]
     upstream: Option<String>,
+    /// Of this backend only.
+    #[arg(long, value_name = "ADDRESS")]
+    backend: Option<String>,
     /// Of this phase only; for --plot and --hgrm the total, if nothing else is said.
-    #[arg(long, value_name = "PHASE")]
+    #[arg(long, value_name = "PHASE", value_parser = phases())]
     phase: Option<String>,
-    /// Draw the percentile curve.
+    /// Print it again every second, each time of the second that has passed.
+    #[arg(long, conflicts_with_all = ["plot", "hgrm", "hlog", "diff"])]
+    watch: bool,
+    /// Draw the percentile curve, the nines on a logarithmic scale; with --by a curve for each.
     #[arg(long, value_name = "FILE.svg")]
     plot: Option<PathBuf>,
-    /// Save the percentile distribution, as the HdrHistogram plotter reads it, in milliseconds.
+    /// Save one percentile distribution, as the HdrHistogram plotter reads it, in milliseconds.
     #[arg(long, value_name = "FILE")]
     hgrm: Option<PathBuf>,
+    /// Save all distributions, each backend and phase with its tag, as an HdrHistogram log, in microseconds.
+    #[arg(long, value_name = "FILE")]
+    hlog: Option<PathBuf>,
     /// Compare two saved distributions; with --plot, draw both.
-    #[arg(long, num_args = 2, value_names = ["A", "B"], conflicts_with = "hgrm")]
+    #[arg(long, num_args = 2, value_names = ["A.hgrm", "B.hgrm"],
+          conflicts_with_all = ["hgrm", "hlog", "by", "upstream", "backend", "phase"])]
     diff: Option<Vec<PathBuf>>,
 }
 
-/// How often `--watch` asks.
-const INTERVAL: Duration = Duration::from_secs(1);
-/// Clears the terminal and goes to its first line.
-const CLEAR: &str = "\x1b[2J\x1b[H";
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum By {
+    /// Each backend of each upstream.
+    Backend,
+    /// All backends of an upstream together.
+    Upstream,
+    /// Everything together.
+    All,
+}
+
+fn phases() -> PossibleValuesParser {
+    PossibleValuesParser::new(PHASES.map(|(name, meaning)| PossibleValue::new(name).help(meaning)))
+}
 
 pub(super) fn latency(arguments: &Arguments) -> u8 {
-    let done = if let Some(files) = &arguments.diff {
-        diff(files, arguments.plot.as_deref())
-    } else if arguments.plot.is_some() || arguments.hgrm.is_some() {
-        save(arguments)
-    } else if arguments.watch {
-        watch(arguments)
-    } else {
-        asked(arguments, None).map(|answer| print(&show(arguments, answer)))
+    let is_saved = [&arguments.plot, &arguments.hgrm, &arguments.hlog].iter().any(|path| path.is_some());
+    let done = match &arguments.diff {
+        Some(files) => diff(files, arguments.plot.as_deref()),
+        None => named::check(arguments).and_then(|()| match (is_saved, arguments.watch) {
+            (true, _) => save(arguments),
+            (false, true) => watch::watch(arguments),
+            (false, false) => asked(arguments, None).map(|answer| print(&show(&answer))),
+        }),
     };
     done.unwrap_or_else(|error| fail(&error))
 }
 
-fn asked(arguments: &Arguments, since: Option<&str>) -> io::Result<Answer> {
-    let since = since.map(|id| format!("&since={id}")).unwrap_or_default();
-    let body = ask(&arguments.admin, &format!("/latency?by={}{since}", arguments.by))?;
-    serde_json::from_slice(&body).map_err(io::Error::other)
+impl Arguments {
+    /// A row must not hold more than was asked for.
+    fn by(&self) -> By {
+        match self.by {
+            _ if self.backend.is_some() => By::Backend,
+            Some(By::All) if self.upstream.is_some() => By::Upstream,
+            by => by.unwrap_or(By::Upstream),
+        }
+    }
+
+    fn phase(&self) -> &str {
+        self.phase.as_deref().unwrap_or("total")
+    }
+
+    fn is_asked(&self, row: &Row) -> bool {
+        let fits = |asked: &Option<String>, is: Option<&str>| asked.is_none() || asked.as_deref() == is;
+        fits(&self.upstream, row.upstream.as_deref())
+            && fits(&self.backend, row.backend.as_deref())
+            && fits(&self.phase, Some(&row.phase))
+    }
 }
 
-fn show(arguments: &Arguments, mut answer: Answer) -> String {
-    let is_asked = |asked: &Option<String>, is: Option<&str>| asked.is_none() || asked.as_deref() == is;
-    answer.series.retain(|row| {
-        is_asked(&arguments.upstream, row.upstream.as_deref()) && is_asked(&arguments.phase, Some(&row.phase))
-    });
-    let span = answer.seconds.map_or("since the start".to_owned(), |seconds| format!("of {seconds:.1} s"));
+fn asked(arguments: &Arguments, since: Option<&str>) -> io::Result<Answer> {
+    let since = since.map(|id| format!("&since={id}")).unwrap_or_default();
+    let by = match arguments.by() {
+        By::Backend => "backend",
+        By::Upstream => "upstream",
+        By::All => "all",
+    };
+    let body = ask(&arguments.admin, &format!("/latency?by={by}{since}"))?;
+    let mut answer: Answer = serde_json::from_slice(&body).map_err(io::Error::other)?;
+    answer.series.retain(|row| arguments.is_asked(row));
+    Ok(answer)
+}
+
+/// An answer for people: of when it is, and the table.
+fn show(answer: &Answer) -> String {
+    let span =
+        answer.seconds.map_or("since the start".to_owned(), |seconds| format!("in the last {seconds:.1} s"));
     let table = admin::table(&answer.series);
     table.map_or_else(|| format!("no exchanges {span}\n"), |table| format!("{span}\n{table}"))
 }
 
-fn watch(arguments: &Arguments) -> io::Result<u8> {
-    let mut id = asked(arguments, None)?.id;
-    loop {
-        std::thread::sleep(INTERVAL);
-        // A proxy that was started anew does not know the id.
-        let answer = asked(arguments, Some(&id)).or_else(|_| asked(arguments, None))?;
-        id.clone_from(&answer.id);
-        match print(&format!("{CLEAR}{}", show(arguments, answer))) {
-            EXIT_OK => {}
-            code => return Ok(code),
-        }
-    }
-}
-
+/// Writes what was asked for into files, and says what is in them.
 fn save(arguments: &Arguments) -> io::Result<u8> {
-    let phase = arguments.phase.as_deref().unwrap_or("total");
-    let upstream = arguments.upstream.as_ref().map(|name| format!("&upstream={name}")).unwrap_or_default();
-    let text = ask(&arguments.admin, &format!("/latency.hgrm?phase={phase}{upstream}"))?;
+    let (mut said, phase) = (String::new(), arguments.phase());
+    if let Some(path) = &arguments.hlog {
+        write(path, &ask(&arguments.admin, "/latency.hlog")?)?;
+        said += &format!("{}: every phase of every backend\n", path.display());
+    }
     if let Some(path) = &arguments.hgrm {
+        let (upstream, backend) = (arguments.upstream.as_deref(), arguments.backend.as_deref());
+        let (text, curve) = distribution(arguments, upstream, backend)?;
         write(path, &text)?;
+        said += &described(path, phase, &curve);
     }
     if let Some(path) = &arguments.plot {
-        let name = format!("{}, {phase}", arguments.upstream.as_deref().unwrap_or("all upstreams"));
-        let curve = Curve::read(name, &String::from_utf8_lossy(&text))?;
-        write(path, plot::percentiles(&[curve])?.as_bytes())?;
+        let curves = curves(arguments)?;
+        write(path, plot::percentiles(phase, &curves)?.as_bytes())?;
+        curves.iter().for_each(|curve| said += &described(path, phase, curve));
     }
-    Ok(EXIT_OK)
+    Ok(print(&said))
+}
+
+fn described(path: &Path, phase: &str, curve: &Curve) -> String {
+    format!("{}: {phase} of {}, {} exchanges\n", path.display(), curve.name, curve.count())
+}
+
+/// One curve of what was asked for, or one for each upstream or backend that has had exchanges.
+fn curves(arguments: &Arguments) -> io::Result<Vec<Curve>> {
+    let one = || distribution(arguments, arguments.upstream.as_deref(), arguments.backend.as_deref());
+    if arguments.by.is_none_or(|by| by == By::All) {
+        return Ok(vec![one()?.1]);
+    }
+    let phase = arguments.phase();
+    let rows = asked(arguments, None)?.series.into_iter().filter(|row| row.phase == phase && row.count > 0);
+    let curves: Vec<_> = rows
+        .map(|row| {
+            distribution(arguments, row.upstream.as_deref(), row.backend.as_deref()).map(|(_, curve)| curve)
+        })
+        .collect::<io::Result<_>>()?;
+    if curves.is_empty() { Err(nothing_yet()) } else { Ok(curves) }
+}
+
+/// One distribution, as text and as a curve.
+fn distribution(
+    arguments: &Arguments,
+    upstream: Option<&str>,
+    backend: Option<&str>,
+) -> io::Result<(Vec<u8>, Curve)> {
+    let phase = arguments.phase();
+    let asked = |key: &str, name: Option<&str>| name.map(|name| format!("&{key}={name}")).unwrap_or_default();
+    let (of_upstream, of_backend) = (asked("upstream", upstream), asked("backend", backend));
+    let text = ask(&arguments.admin, &format!("/latency.hgrm?phase={phase}{of_upstream}{of_backend}"))?;
+    let names: Vec<_> = [upstream, backend].into_iter().flatten().collect();
+    let whose = if names.is_empty() { "all upstreams".to_owned() } else { names.join(" ") };
+    let curve = Curve::read(whose, &String::from_utf8_lossy(&text));
+    Ok((text, curve.map_err(|_| nothing_yet())?))
+}
+
+fn nothing_yet() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "no exchanges yet: there is nothing to save or draw")
 }
 
 fn diff(files: &[PathBuf], to: Option<&Path>) -> io::Result<u8> {
-    let read = |path: &PathBuf| {
-        let name = path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
-        Curve::read(name, &text)
-    };
-    let curves = files.iter().map(read).collect::<io::Result<Vec<_>>>()?;
+    let curves = files.iter().map(|path| Curve::open(path)).collect::<io::Result<Vec<_>>>()?;
     let [before, after] = curves.as_slice() else { return Ok(EXIT_OK) };
     if let Some(path) = to {
-        write(path, plot::percentiles(&curves)?.as_bytes())?;
+        write(path, plot::percentiles("two saved distributions", &curves)?.as_bytes())?;
     }
-    Ok(print(&compare(before, after)))
+    Ok(print(&diff::compare(before, after)))
 }
 
 fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
@@ -129,108 +223,13 @@ fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
         .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
 }
 
-/// A percentile distribution that was saved.
-#[derive(Debug)]
-pub(super) struct Curve {
-    pub(super) name: String,
-    /// Quantile and milliseconds, growing.
-    pub(super) points: Vec<(f64, f64)>,
-    /// Values in all.
-    pub(super) count: u64,
-}
-
-impl Curve {
-    /// Reads what `/latency.hgrm`, or any other HdrHistogram, has written.
-    pub(super) fn read(name: String, text: &str) -> io::Result<Self> {
-        let rows = text.lines().filter(|line| !line.starts_with('#')).filter_map(|line| {
-            let mut words = line.split_whitespace().map(str::parse::<f64>);
-            let (Some(Ok(ms)), Some(Ok(quantile)), Some(Ok(count))) =
-                (words.next(), words.next(), words.next())
-            else {
-                return None;
-            };
-            Some((quantile, ms, count as u64))
-        });
-        let rows: Vec<_> = rows.collect();
-        let Some((.., count)) = rows.last() else {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidData,
-                format!("{name}: no percentile distribution"),
-            ));
-        };
-        Ok(Self {
-            name,
-            count: *count,
-            points: rows.iter().map(|(quantile, ms, _)| (*quantile, *ms)).collect(),
-        })
-    }
-
-    /// The value at a quantile, in milliseconds: that of the first point which reaches it.
-    fn at(&self, quantile: f64) -> f64 {
-        let reached = self.points.iter().find(|(at, _)| *at >= quantile).or(self.points.last());
-        reached.map_or(0.0, |(_, ms)| *ms)
-    }
-}
-
-fn compare(before: &Curve, after: &Curve) -> String {
-    let mut out =
-        format!("{:<10}  {:>14}  {:>14}  {:>9}\n", "", cut(&before.name), cut(&after.name), "change");
-    // A String takes everything.
-    let _ = writeln!(out, "{:<10}  {:>14}  {:>14}", "count", before.count, after.count);
-    for (name, quantile) in [
-        ("p50", 0.5),
-        ("p75", 0.75),
-        ("p90", 0.9),
-        ("p99", 0.99),
-        ("p99.9", 0.999),
-        ("p99.99", 0.9999),
-        ("max", 1.0),
-    ] {
-        let (old, new) = (before.at(quantile), after.at(quantile));
-        let change = if old > 0.0 { format!("{:+.1} %", (new - old) / old * 100.0) } else { "-".to_owned() };
-        let _ = writeln!(out, "{name:<10}  {old:>11.3} ms  {new:>11.3} ms  {change:>9}");
-    }
-    out
-}
-
-/// The end of a name, where names differ.
-fn cut(name: &str) -> String {
-    let length = name.chars().count();
-    name.chars().skip(length.saturating_sub(14)).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const SAVED: &str = "       Value     Percentile TotalCount 1/(1-Percentile)\n\n       1.000 0.000000000000          1           1.00\n\
-                         2.000 0.500000000000         50           2.00\n       9.000 0.990000000000         99         100.00\n\
-                         10.000 1.000000000000        100\n#[Mean    =        2.000, StdDeviation   =        0.000]\n";
+    use crate::telemetry::Phase;
 
     #[test]
-    fn a_saved_distribution_is_read() {
-        let curve = Curve::read("a".to_owned(), SAVED).unwrap();
-        assert_eq!((curve.count, curve.points.len()), (100, 4));
-        assert_eq!([0.0, 0.5, 0.9, 0.99, 0.9999, 1.0].map(|q| curve.at(q)), [1.0, 2.0, 9.0, 9.0, 10.0, 10.0]);
-        assert!(Curve::read("a".to_owned(), "nothing\n").is_err());
-    }
-
-    #[test]
-    fn two_distributions_are_compared() {
-        let before = Curve::read("before".to_owned(), SAVED).unwrap();
-        let after = Curve::read("after".to_owned(), &SAVED.replace("2.000 0.5", "3.000 0.5")).unwrap();
-        let text = compare(&before, &after);
-        let line = |name: &str| text.lines().find(|line| line.starts_with(name)).unwrap().to_owned();
-        assert!(line("p50").ends_with("2.000 ms        3.000 ms    +50.0 %"), "{text}");
-        assert!(line("max").ends_with("+0.0 %"), "{text}");
-    }
-
-    #[test]
-    fn a_curve_is_drawn_with_its_nines() {
-        let curve = Curve::read("some upstream".to_owned(), SAVED).unwrap();
-        let svg = plot::percentiles(&[curve]).unwrap();
-        for part in ["<svg", "99 %", "some upstream", "polyline"] {
-            assert!(svg.contains(part), "{part}: {svg}");
-        }
+    fn every_phase_can_be_asked_for() {
+        assert_eq!(PHASES.map(|(name, _)| name), Phase::ALL.map(Phase::name));
     }
 }

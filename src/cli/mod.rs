@@ -7,6 +7,7 @@ mod doctor;
 mod latency;
 mod load;
 mod plot;
+mod poll;
 mod run;
 mod top;
 

@@ -1,22 +1,27 @@
 //! `ringway top`: a live view of a running proxy: upstreams, backends, rates, percentiles, health.
 
-use std::io;
-use std::time::Duration;
+mod columns;
+mod screen;
+mod view;
+
+use std::io::{self, IsTerminal};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use clap::Args;
-use ratatui::Frame;
-use ratatui::crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers};
-use ratatui::layout::{Constraint, Layout};
-use ratatui::style::{Color, Modifier, Style};
-use ratatui::text::Line;
-use ratatui::widgets::{Cell, Row as Cells, Table};
-use serde::Deserialize;
+use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
+use self::screen::Screen;
+use self::view::View;
+use super::poll::{INTERVAL, Poll};
 use super::{EXIT_OK, fail};
 use crate::config::AdminAddress;
-use crate::control::admin::{Answer, BackendView, Connections, Row, UpstreamView, ask, duration};
 
-/// A live view of a running proxy, from its admin API: q ends it.
+/// Watch a running proxy, from its admin API: upstreams, backends, rates, percentiles, health.
+///
+/// Rates and times are those of the last second; `added` is the median of what the proxy itself has added. Keys: q ends it, r
+/// asks at once, the arrows and the page keys scroll.
 #[derive(Args)]
 pub(super) struct Arguments {
     /// Where the admin API listens: an IP address and port, or unix:PATH.
@@ -24,227 +29,139 @@ pub(super) struct Arguments {
     admin: AdminAddress,
 }
 
-/// How often it asks.
-const INTERVAL: Duration = Duration::from_secs(1);
-const HEADER: [&str; 12] = [
-    "upstream / backend",
-    "state",
-    "in flight",
-    "picks",
-    "req/s",
-    "mean",
-    "p50",
-    "p90",
-    "p99",
-    "p99.9",
-    "max",
-    "added p50",
-];
+/// How soon the screen shows what has come.
+const TURN: Duration = Duration::from_millis(50);
+/// Rates of a shorter time would say nothing.
+const LEAST_INTERVAL: Duration = Duration::from_millis(250);
+
+/// What an asking has brought: figures, or the notice that nobody answers.
+type News = Result<View, String>;
 
 pub(super) fn top(arguments: &Arguments) -> u8 {
-    // Before the terminal is taken over: there may be nobody to ask.
-    let first = match View::ask(&arguments.admin, None) {
-        Ok(view) => view,
-        Err(error) => return fail(&error),
-    };
-    let mut terminal = ratatui::init();
-    let done = run(&mut terminal, &arguments.admin, first);
-    ratatui::restore();
+    let done = first(arguments).and_then(|(poll, view)| {
+        let mut terminal = ratatui::try_init()?;
+        let done = run(&mut terminal, poll, view);
+        ratatui::restore();
+        done
+    });
     done.map_or_else(|error| fail(&error), |()| EXIT_OK)
 }
 
-fn run(terminal: &mut ratatui::DefaultTerminal, admin: &AdminAddress, mut view: View) -> io::Result<()> {
+/// Before the terminal is taken over: there may be none, and nobody to ask.
+fn first(arguments: &Arguments) -> io::Result<(Poll, View)> {
+    if !io::stdout().is_terminal() {
+        let what = "top needs a terminal; `ringway latency --watch` writes into files and pipes too";
+        return Err(io::Error::new(io::ErrorKind::Unsupported, what));
+    }
+    let mut poll = Poll::new(arguments.admin.clone());
+    let view = poll.ask(View::ask).map_err(|lost| lost.error)?;
+    Ok((poll, view))
+}
+
+fn run(terminal: &mut ratatui::DefaultTerminal, poll: Poll, view: View) -> io::Result<()> {
+    let ((refresh, asked), (sender, news)) = (channel(), channel());
+    // It is left behind at the end, maybe waiting for a proxy that does not answer.
+    thread::Builder::new().name("top".to_owned()).spawn(move || ask_on(poll, &asked, &sender))?;
+    let mut screen = Screen::new(view);
+    terminal.draw(|frame| screen.draw(frame))?;
     loop {
-        terminal.draw(|frame| view.draw(frame))?;
-        if is_ended(INTERVAL)? {
-            return Ok(());
+        let mut is_changed = false;
+        if event::poll(TURN)? {
+            is_changed = true;
+            if let Event::Key(key) = event::read()? {
+                match Key::of(key) {
+                    Some(Key::End) => return Ok(()),
+                    Some(Key::Refresh) => drop(refresh.send(())),
+                    Some(Key::Scroll(lines)) => screen.scroll(lines),
+                    None => is_changed = false,
+                }
+            }
         }
-        let id = view.latency.id;
-        // A proxy that was started anew does not know the id.
-        view = View::ask(admin, Some(&id)).or_else(|_| View::ask(admin, None))?;
-    }
-}
-
-/// Waits, and says whether q, Escape or Ctrl-C was pressed meanwhile.
-fn is_ended(within: Duration) -> io::Result<bool> {
-    if !event::poll(within)? {
-        return Ok(false);
-    }
-    let Event::Key(key) = event::read()? else { return Ok(false) };
-    let is_interrupt = key.code == KeyCode::Char('c') && key.modifiers.contains(KeyModifiers::CONTROL);
-    let is_end = matches!(key.code, KeyCode::Char('q') | KeyCode::Esc) || is_interrupt;
-    Ok(is_end && key.kind == KeyEventKind::Press)
-}
-
-/// What is shown at a moment.
-struct View {
-    version: Version,
-    is_ready: bool,
-    connections: Connections,
-    upstreams: Vec<UpstreamView>,
-    latency: Answer,
-}
-
-/// The answer of `/version`, as far as it is shown.
-#[derive(Deserialize)]
-struct Version {
-    version: String,
-    runtime: String,
-}
-
-impl View {
-    fn ask(admin: &AdminAddress, since: Option<&str>) -> io::Result<Self> {
-        fn read<T: for<'a> Deserialize<'a>>(admin: &AdminAddress, path: &str) -> io::Result<T> {
-            serde_json::from_slice(&ask(admin, path)?).map_err(io::Error::other)
+        for news in news.try_iter() {
+            screen.take(news);
+            is_changed = true;
         }
-        let since = since.map(|id| format!("?since={id}")).unwrap_or_default();
-        Ok(Self {
-            version: read(admin, "/version")?,
-            is_ready: ask(admin, "/ready").is_ok(),
-            connections: read(admin, "/connections")?,
-            upstreams: read(admin, "/upstreams")?,
-            latency: read(admin, &format!("/latency{since}"))?,
-        })
+        if is_changed {
+            terminal.draw(|frame| screen.draw(frame))?;
+        }
     }
+}
 
-    fn draw(&self, frame: &mut Frame<'_>) {
-        let areas = Layout::vertical([Constraint::Length(2), Constraint::Min(3)]);
-        let [head, body] = areas.areas(frame.area());
-        frame.render_widget(Line::from(self.title()).style(Modifier::BOLD), head);
-        let widths = [24, 9, 9, 9, 9, 10, 10, 10, 10, 10, 10, 10].map(Constraint::Length);
-        let header = Cells::new(HEADER).style(Style::new().fg(Color::Black).bg(Color::Gray));
-        let rows = self.upstreams.iter().flat_map(|upstream| self.rows(upstream));
-        frame.render_widget(Table::new(rows, widths).header(header), body);
+/// Asks once an interval, or when it is told to, until nobody listens.
+fn ask_on(mut poll: Poll, refresh: &Receiver<()>, news: &Sender<News>) {
+    let mut last = Instant::now();
+    loop {
+        let left = INTERVAL.saturating_sub(last.elapsed());
+        match refresh.recv_timeout(left) {
+            Ok(()) if last.elapsed() < LEAST_INTERVAL => continue,
+            Ok(()) | Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
+        last = Instant::now();
+        if news.send(poll.ask(View::ask).map_err(|lost| lost.notice)).is_err() {
+            return;
+        }
     }
+}
 
-    fn title(&self) -> String {
-        let Version { version, runtime } = &self.version;
-        let Connections { open, limit, in_flight, ref workers, .. } = self.connections;
-        let state = if self.is_ready { "ready" } else { "draining" };
-        let rate: f64 = self.of_phase("total").filter_map(|row| self.rate(row)).sum();
-        let span = self
-            .latency
-            .seconds
-            .map_or("since the start".to_owned(), |s| format!("{rate:.0} req/s of {s:.1} s"));
-        format!(
-            " ringway {version} on {runtime}, {state}; {open} of {limit} connections {workers:?}, {in_flight} in flight; {span}; q ends"
-        )
-    }
+/// What a key means. No other one does anything.
+#[derive(Debug, PartialEq)]
+enum Key {
+    End,
+    Refresh,
+    /// So many lines down, or up where it is negative.
+    Scroll(isize),
+}
 
-    fn of_phase<'a>(&'a self, phase: &'a str) -> impl Iterator<Item = &'a Row> {
-        self.latency.series.iter().filter(move |row| row.phase == phase)
-    }
-
-    fn rate(&self, row: &Row) -> Option<f64> {
-        self.latency.seconds.map(|seconds| row.count as f64 / seconds)
-    }
-
-    fn rows<'a>(&'a self, upstream: &'a UpstreamView) -> Vec<Cells<'a>> {
-        let name = Cells::new([Cell::from(upstream.upstream.as_str())]).style(Modifier::BOLD);
-        let backends = upstream.backends.iter().map(|backend| self.row(&upstream.upstream, backend));
-        std::iter::once(name).chain(backends).collect()
-    }
-
-    fn row<'a>(&'a self, upstream: &str, backend: &'a BackendView) -> Cells<'a> {
-        let find = |phase| {
-            let is_its = |row: &&Row| {
-                row.upstream.as_deref() == Some(upstream) && row.backend.as_deref() == Some(&backend.backend)
-            };
-            self.of_phase(phase).find(is_its).filter(|row| row.count > 0)
-        };
-        let shown = |row: Option<&Row>, value: fn(&Row) -> f64| {
-            row.map_or("-".to_owned(), |row| duration(value(row)))
-        };
-        let (total, added) = (find("total"), find("added"));
-        let rate = total.and_then(|row| self.rate(row)).map_or("-".to_owned(), |rate| format!("{rate:.0}"));
-        let colour = if backend.state == "eligible" { Color::Green } else { Color::Red };
-        Cells::new([
-            Cell::from(format!("  {}", backend.backend)),
-            Cell::from(backend.state.as_str()).style(colour),
-            Cell::from(backend.in_flight.to_string()),
-            Cell::from(backend.picks.to_string()),
-            Cell::from(rate),
-            Cell::from(shown(total, |row| row.mean)),
-            Cell::from(shown(total, |row| row.p50 as f64)),
-            Cell::from(shown(total, |row| row.p90 as f64)),
-            Cell::from(shown(total, |row| row.p99 as f64)),
-            Cell::from(shown(total, |row| row.p99_9 as f64)),
-            Cell::from(shown(total, |row| row.max as f64)),
-            Cell::from(shown(added, |row| row.p50 as f64)),
-        ])
+impl Key {
+    fn of(key: KeyEvent) -> Option<Self> {
+        const PAGE: isize = 10;
+        let is_control = key.modifiers.contains(KeyModifiers::CONTROL);
+        if key.kind == KeyEventKind::Release {
+            return None;
+        }
+        match key.code {
+            KeyCode::Char('c') if is_control => Some(Self::End),
+            KeyCode::Char('q') | KeyCode::Esc => Some(Self::End),
+            KeyCode::Char('r') => Some(Self::Refresh),
+            KeyCode::Down | KeyCode::Char('j') => Some(Self::Scroll(1)),
+            KeyCode::Up | KeyCode::Char('k') => Some(Self::Scroll(-1)),
+            KeyCode::PageDown => Some(Self::Scroll(PAGE)),
+            KeyCode::PageUp => Some(Self::Scroll(-PAGE)),
+            KeyCode::Home => Some(Self::Scroll(isize::MIN)),
+            KeyCode::End => Some(Self::Scroll(isize::MAX)),
+            _ => None,
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ratatui::Terminal;
-    use ratatui::backend::TestBackend;
 
-    fn view() -> View {
-        let backend = |address: &str, state: &str| BackendView {
-            backend: address.to_owned(),
-            weight: 1,
-            state: state.to_owned(),
-            ejected_ms: None,
-            in_flight: 2,
-            picks: 17,
-        };
-        let row = |phase: &str, count| Row {
-            upstream: Some("site".to_owned()),
-            backend: Some("127.0.0.1:1".to_owned()),
-            phase: phase.to_owned(),
-            count,
-            mean: 150.0,
-            p50: 140,
-            p75: 150,
-            p90: 160,
-            p99: 1_700,
-            p99_9: 1_800,
-            p99_99: 1_900,
-            max: 2_000_000,
-        };
-        View {
-            version: Version { version: "1.0".to_owned(), runtime: "ring".to_owned() },
-            is_ready: true,
-            connections: Connections {
-                open: 3,
-                workers: vec![1, 2],
-                skew: 0.5,
-                handed_over: 0,
-                accepted: 9,
-                limit: 100,
-                in_flight: 4,
-            },
-            upstreams: vec![UpstreamView {
-                upstream: "site".to_owned(),
-                cycle: 1,
-                backends: vec![backend("127.0.0.1:1", "eligible"), backend("127.0.0.1:2", "ejected")],
-            }],
-            latency: Answer {
-                id: "1-1".to_owned(),
-                since: None,
-                seconds: Some(2.0),
-                unit: "us".to_owned(),
-                series: vec![row("total", 500), row("added", 500)],
-            },
+    #[test]
+    fn only_the_refresh_key_refreshes_and_only_three_keys_end_it() {
+        let plain = |code| Key::of(KeyEvent::new(code, KeyModifiers::NONE));
+        assert_eq!(plain(KeyCode::Char('r')), Some(Key::Refresh));
+        assert_eq!(plain(KeyCode::Char('q')), Some(Key::End));
+        assert_eq!(plain(KeyCode::Esc), Some(Key::End));
+        assert_eq!(Key::of(KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL)), Some(Key::End));
+        for code in [KeyCode::Char('c'), KeyCode::Char('x'), KeyCode::Enter, KeyCode::Tab, KeyCode::Left] {
+            assert_eq!(plain(code), None, "{code:?}");
         }
     }
 
     #[test]
-    fn the_view_shows_backends_rates_percentiles_and_health() {
-        let mut terminal = Terminal::new(TestBackend::new(150, 8)).unwrap();
-        terminal.draw(|frame| view().draw(frame)).unwrap();
-        let screen = terminal.backend().to_string();
-        for part in [
-            "ringway 1.0 on ring, ready; 3 of 100 connections [1, 2], 4 in flight; 250 req/s of 2.0 s",
-            "p99.9",
-            "127.0.0.1:1            eligible  2         17        250",
-            "1.70 ms",
-            "2.00 s",
-            "127.0.0.1:2            ejected   2         17        -",
-        ] {
-            assert!(screen.contains(part), "{part}\n{screen}");
-        }
+    fn a_refresh_is_done_at_once_but_not_so_soon_that_rates_say_nothing() {
+        let ((refresh, asked), (sender, news)) = (channel(), channel());
+        // Nobody answers at port 1: each asking brings a notice.
+        let poll = Poll::new("127.0.0.1:1".parse().unwrap());
+        let asking = thread::spawn(move || ask_on(poll, &asked, &sender));
+        let begun = Instant::now();
+        refresh.send(()).unwrap();
+        assert!(news.recv().unwrap().is_err());
+        assert!(begun.elapsed() >= LEAST_INTERVAL, "the first one was too soon");
+        drop((refresh, news));
+        asking.join().unwrap();
     }
 }

@@ -26,6 +26,7 @@ use crate::route::RouteTable;
 pub use admin::AdminAddress;
 pub use options::RUNTIME_KINDS;
 pub use problem::{Problem, Warning};
+pub(crate) use problem::{nearest, quoted};
 pub use trusted::{Prefix, Trusted};
 
 /// Everything a process runs with. Ids are indices into its lists.

@@ -122,7 +122,7 @@ pub(super) mod tests {
     use proptest::prelude::*;
 
     /// The distribution of a list of values.
-    fn of(values: &[u64]) -> Distribution {
+    pub(crate) fn of(values: &[u64]) -> Distribution {
         let mut counts = vec![0; BUCKETS];
         values.iter().for_each(|us| counts[bucket_of(*us)] += 1);
         let counts = (0..).zip(counts).filter(|(_, count)| *count > 0).collect();

@@ -18,6 +18,8 @@ mod shard;
 mod switch;
 
 pub use access_log::{Log, LogWriter};
+#[cfg(test)]
+pub(crate) use distribution::tests::of as distribution_of;
 pub use distribution::{DIGITS, Distribution, HIGHEST_US};
 pub use failures::Label;
 pub use meter::{Meter, Recorder};

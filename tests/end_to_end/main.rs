@@ -36,4 +36,5 @@ mod lifecycle;
 mod outage;
 mod sealed;
 mod sharing;
+mod terminal;
 mod websocket;

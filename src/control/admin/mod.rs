@@ -29,6 +29,7 @@ use crate::telemetry::{Phase, catalogue};
 use latency::{Asked, Kept, Snapshots};
 
 pub use client::ask;
+pub use hgrm::PERCENTILES;
 pub use latency::{Answer, Row};
 pub(super) use socket::AdminSocket;
 pub use state::{BackendView, Connections, UpstreamView};
@@ -138,7 +139,7 @@ async fn percentiles(State(admin): State<Arc<Admin>>, Query(asked): Query<Asked>
         Err(gone) => return *gone,
     };
     match latency::pick(&admin.shared.meter, &now, earlier.as_deref(), &asked) {
-        Ok(distribution) => text(hgrm::write(&distribution.histogram())),
+        Ok(distribution) => text(hgrm::write(&distribution)),
         Err(what) => (StatusCode::NOT_FOUND, format!("{what}\n")).into_response(),
     }
 }
@@ -171,11 +172,14 @@ struct Version<'a> {
     why: &'a str,
     /// Why the better runtimes are not used.
     reasons: &'a [String],
+    /// Since the start.
+    uptime_seconds: f64,
 }
 
 async fn version(State(admin): State<Arc<Admin>>) -> Response {
     let Admin { runtime, why, reasons, .. } = &*admin;
-    json(&Version { version: env!("CARGO_PKG_VERSION"), runtime, why, reasons })
+    let uptime_seconds = admin.started.elapsed().as_secs_f64();
+    json(&Version { version: env!("CARGO_PKG_VERSION"), runtime, why, reasons, uptime_seconds })
 }
 
 fn gone(id: &str) -> Response {
