@@ -298,16 +298,24 @@ fn bottlenecks(rows: &[Row]) -> Vec<String> {
 
 /// What other programs did meanwhile.
 fn quiet(rows: &[Row]) -> Vec<String> {
-    let runs = rows.iter().filter(|row| row.is_good()).count();
-    let disturbed = rows.iter().filter(|row| row.is_good() && is_disturbed(&row.cpu)).count();
+    let good: Vec<&Row> = rows.iter().filter(|row| row.is_good()).collect();
+    let disturbed = good.iter().filter(|row| is_disturbed(&row.cpu)).count();
+    let Some(taken) = Spread::of(good.iter().map(|row| row.cpu.foreign_pct)) else { return Vec::new() };
+    let worst = good.iter().max_by(|a, b| a.cpu.foreign_pct.total_cmp(&b.cpu.foreign_pct));
+    let worst = worst.and_then(|row| row.foreign_most.as_deref());
+    let mostly = worst.map(|name| format!(", mostly by `{name}`")).unwrap_or_default();
+    let stolen = Spread::of(good.iter().map(|row| row.cpu.stolen_pct)).map_or(0.0, |stolen| stolen.high);
     let told = format!(
-        "Other programs took more than {DISTURBING_PCT:.0} % of a core in {} of {}.",
+        "Other programs and the host took more than {DISTURBING_PCT:.0} % of a core in {} of {}. Programs took {:.1} % in \
+         the median run and {:.1} % at most{mostly}; the host at most {stolen:.1} %.",
         whole(disturbed as f64),
-        counted(runs, "run")
+        counted(good.len(), "run"),
+        taken.median,
+        taken.high,
     );
     let many =
         "**This machine was not quiet**: take the figures for a trial, not for a measurement.".to_owned();
-    if 4 * disturbed > runs { vec![many, told] } else { vec![told] }
+    if 4 * disturbed > good.len() { vec![many, told] } else { vec![told] }
 }
 
 #[cfg(test)]
@@ -370,6 +378,10 @@ mod tests {
         rows.iter_mut().for_each(|row| row.cpu.foreign_pct = 30.0);
         let text = said(&rows);
         assert!(text.starts_with("Was the machine quiet?\n**This machine was not quiet**"), "{text}");
+        rows[0].cpu.foreign_pct = 35.0;
+        rows[0].foreign_most = Some("rustc".to_owned());
+        let text = said(&rows);
+        assert!(text.contains("30.0 % in the median run and 35.0 % at most, mostly by `rustc`;"), "{text}");
     }
 
     #[test]

@@ -2,16 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io;
 use std::process::Command;
-use std::time::Duration;
 
 use super::proxies::find;
 use crate::bound::Placement;
 use crate::setup::{Machine, Programs};
-
-/// Clock ticks a second in /proc/stat: the kernel's USER_HZ, the same on every architecture that we build for.
-const TICKS_A_SECOND: u64 = 100;
 
 /// Looks at it.
 #[must_use]
@@ -85,22 +80,6 @@ pub fn placement(cores: &[usize], proxy_cores: usize, is_shared: bool) -> Placem
     Placement { proxy: proxy.to_vec(), others: others.to_vec() }
 }
 
-/// CPU time that all cores were busy so far, or that the host took from them.
-///
-/// # Errors
-///
-/// /proc/stat is not as it is documented in proc(5).
-pub fn busy() -> io::Result<Duration> {
-    let stat = fs::read_to_string("/proc/stat")?;
-    let first = stat.lines().next().unwrap_or_default();
-    let fields: Vec<u64> = first.split_whitespace().skip(1).filter_map(|field| field.parse().ok()).collect();
-    let [user, nice, system, _idle, _iowait, irq, softirq, steal, ..] = fields[..] else {
-        return Err(io::Error::other("/proc/stat has no line for all cores"));
-    };
-    let ticks = user + nice + system + irq + softirq + steal;
-    Ok(Duration::from_millis(ticks * 1000 / TICKS_A_SECOND))
-}
-
 /// What everything that takes part says of its version.
 #[must_use]
 pub fn versions(programs: &Programs, peers: &[String]) -> BTreeMap<String, String> {
@@ -150,7 +129,5 @@ mod tests {
     fn this_machine_can_be_described() {
         let machine = look();
         assert!(machine.cores >= 1 && machine.memory_mib > 0 && !machine.kernel.is_empty(), "{machine:?}");
-        let before = busy().unwrap();
-        assert!(busy().unwrap() >= before);
     }
 }
