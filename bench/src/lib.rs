@@ -9,6 +9,7 @@ pub mod clients;
 pub mod compare;
 pub mod conclusion;
 pub mod drive;
+pub mod estimate;
 pub mod latency;
 pub mod plan;
 pub mod report;

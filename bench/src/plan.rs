@@ -221,6 +221,13 @@ impl Plan {
         self.sets.iter().map(|(configured, _)| *configured).max().unwrap_or(1)
     }
 
+    /// The names of all subjects of a kind.
+    #[must_use]
+    pub fn names(&self, kind: Kind) -> Vec<String> {
+        let of_kind = self.subjects.iter().filter(|subject| subject.kind == kind);
+        of_kind.map(|subject| subject.name.clone()).collect()
+    }
+
     /// Every cell of a round, in the order of the table.
     #[must_use]
     pub fn cells(&self) -> Vec<Cell> {

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io;
 use std::process::Command;
 
-use super::proxies::find;
+use super::proxies::located;
 use crate::bound::Placement;
 use crate::setup::{Machine, Programs};
 
@@ -90,7 +91,6 @@ pub fn versions(programs: &Programs, peers: &[String]) -> BTreeMap<String, Strin
         ("wrk", "wrk".to_owned(), "-v"),
     ];
     commands.extend(programs.oha.clone().map(|oha| ("oha", oha, "--version")));
-    let located = |name: &str| find(name).map_or_else(|| name.to_owned(), |path| path.display().to_string());
     for peer in peers {
         commands.push(match peer.as_str() {
             "nginx" => ("nginx", located("nginx"), "-v"),
@@ -102,6 +102,26 @@ pub fn versions(programs: &Programs, peers: &[String]) -> BTreeMap<String, Strin
         Some((name.to_owned(), first_line(&Command::new(program).arg(option).output().ok()?)))
     };
     commands.into_iter().filter_map(version).collect()
+}
+
+/// What the proxy's and the backends' binaries contain, by their SHA-256.
+///
+/// # Errors
+///
+/// `sha256sum` cannot be run, or a binary is not there.
+pub fn binaries(programs: &Programs) -> io::Result<BTreeMap<String, String>> {
+    let named = [("ringway", &programs.ringway), ("ringway-backends", &programs.backends)];
+    named.into_iter().map(|(name, path)| Ok((name.to_owned(), sha256(path)?))).collect()
+}
+
+fn sha256(path: &str) -> io::Result<String> {
+    let output = Command::new("sha256sum").arg("--").arg(path).output()?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    // A backslash stands before the sum when the name had to be escaped.
+    let sum = text.split_whitespace().next().map(|sum| sum.trim_start_matches('\\').to_owned());
+    sum.filter(|_| output.status.success()).ok_or_else(|| {
+        io::Error::other(format!("{path}: {}", String::from_utf8_lossy(&output.stderr).trim()))
+    })
 }
 
 /// Some print it on standard error.

@@ -9,7 +9,7 @@ use super::backends::Backends;
 use super::foreign::Census;
 use super::http;
 use super::interrupt::Interrupt;
-use super::process::{Program, Ran, run_client};
+use super::process::{Program, Ran, run_client, wait_until_free};
 use super::proxies::{Launch, UPSTREAM};
 use crate::bound::bound;
 use crate::clients::{ab, oha, wrk};
@@ -51,6 +51,7 @@ impl Bench<'_> {
     pub fn measure(&self, round: u32, cell: &Cell) -> io::Result<Measured> {
         let started = now();
         let setting = cell.setting;
+        wait_until_free(&self.launch.ports.all(setting.configured))?;
         let ports = self.launch.ports.backends(setting.alive);
         let (others, work) = (&self.launch.placement.others, self.launch.work);
         let backends = Backends::start(&self.launch.programs.backends, &ports, &[], others, work)?;

@@ -24,19 +24,47 @@ const CLIENT_POLL: Duration = Duration::from_millis(3);
 const START: Duration = Duration::from_secs(10);
 const STOP: Duration = Duration::from_secs(4);
 
-/// A running program, in a process group of its own: Ctrl-C on the terminal does not reach it. Dropping it ends it.
+/// A running program, in a process group of its own: Ctrl-C on the terminal does not reach it. Dropping it ends it, and
+/// so does the end of this process, whatever ends it.
 #[derive(Debug)]
 pub struct Program {
     child: Child,
     log: PathBuf,
 }
 
-/// The command with its cores: `taskset` replaces itself by the program.
+/// The command on its cores: `setpriv` and `taskset` replace themselves by the program.
+///
+/// When the thread that started it is gone, the kernel sends it SIGTERM: nothing is left over after a `kill -9`. The
+/// signal lets nginx take its workers along.
 fn on_cores(words: &[String], cores: &[usize]) -> Command {
     let cores: Vec<String> = cores.iter().map(usize::to_string).collect();
-    let mut command = Command::new("taskset");
-    command.args(["-c", &cores.join(",")]).args(words).stdin(Stdio::null()).process_group(0);
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "TERM", "taskset", "-c", &cores.join(",")]);
+    command.args(words).stdin(Stdio::null()).process_group(0);
     command
+}
+
+/// Waits until nobody listens on these ports of loopback: what listens there would be measured instead.
+///
+/// # Errors
+///
+/// Somebody does not go away.
+pub fn wait_until_free(ports: &[u16]) -> io::Result<()> {
+    let end = Instant::now() + STOP;
+    for port in ports {
+        while listens(*port) {
+            if Instant::now() > end {
+                return Err(io::Error::other(format!("another program listens on port {port}")));
+            }
+            sleep(POLL);
+        }
+    }
+    Ok(())
+}
+
+fn listens(port: u16) -> bool {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_ok()
 }
 
 impl Program {
@@ -58,10 +86,9 @@ impl Program {
     ///
     /// It ended, or took too long: with the end of its log.
     pub fn wait_for(&mut self, port: u16) -> io::Result<()> {
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let end = Instant::now() + START;
         while Instant::now() < end {
-            if TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_ok() {
+            if listens(port) {
                 return Ok(());
             }
             if self.child.try_wait()?.is_some() {

@@ -236,8 +236,7 @@ fn set_up(setup: &Setup) -> Vec<Block> {
     items.extend(setup.versions.iter().map(|(name, version)| format!("{name}: {version}")));
     let kinds = [(Kind::Runtime, "runtimes"), (Kind::Peer, "peers")];
     for (kind, title) in kinds {
-        let names: Vec<String> =
-            setup.plan.subjects.iter().filter(|s| s.kind == kind).map(|s| s.name.clone()).collect();
+        let names = setup.plan.names(kind);
         items.extend((!names.is_empty()).then(|| format!("{title}: {}", list(&names))));
     }
     let tools: Vec<String> = setup.plan.tools.iter().map(|tool: &Tool| tool.title().to_owned()).collect();
