@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::chance::{RARE, at_least, ranges_apart};
 use crate::plan::{Setting, Subject, Tool};
 use crate::row::Row;
 use crate::stats::{Spread, apart};
@@ -140,6 +141,24 @@ fn is_apart(pairs: &[(f64, f64)], is_more: bool) -> bool {
     pairs.iter().all(|(ours, _)| pairs.iter().all(|(_, theirs)| (ours > theirs) == is_more && ours != theirs))
 }
 
+/// Of the comparisons of a cell with itself, how often the two ranges do not overlap, and of how many: what chance does
+/// to this machine, seen and not calculated.
+#[must_use]
+pub fn twins_apart(series: &Series<'_>) -> (usize, usize) {
+    let (mut found, mut all) = (0, 0);
+    for twin in series.cells().filter(|cell| cell.is_twin) {
+        let first = series.rows(&twin.subject, twin.setting, false);
+        let again = series.rows(&twin.subject, twin.setting, true);
+        for pairs in Metric::ALL.map(|metric| pairs(first, again, metric)) {
+            if pairs.len() > 1 {
+                all += 1;
+                found += usize::from(is_apart(&pairs, true) || is_apart(&pairs, false));
+            }
+        }
+    }
+    (found, all)
+}
+
 /// CPU time a request is the proxy's own, whoever is the bottleneck; the other figures are not.
 fn is_hidden(ours: &[&Row], theirs: &[&Row], metric: Metric) -> bool {
     let is_hidden =
@@ -185,7 +204,26 @@ impl Tally {
     /// How many settings were judged.
     #[must_use]
     pub fn settings(&self) -> usize {
-        self.better.len() + self.worse.len() + self.within_noise + self.hidden
+        self.compared() + self.hidden
+    }
+
+    /// In how many the two could be ranked.
+    #[must_use]
+    pub fn compared(&self) -> usize {
+        self.ranked() + self.within_noise
+    }
+
+    /// In how many they were.
+    #[must_use]
+    pub fn ranked(&self) -> usize {
+        self.better.len() + self.worse.len()
+    }
+
+    /// Whether it was one direction more often than chance gives, after so many rounds.
+    #[must_use]
+    pub fn is_sure(&self, rounds: usize) -> bool {
+        let more = self.better.len().max(self.worse.len());
+        at_least(more, self.compared(), ranges_apart(rounds) / 2.0) <= RARE
     }
 }
 
@@ -293,6 +331,30 @@ mod tests {
     #[test]
     fn a_bottleneck_elsewhere_hides_the_proxies() {
         assert_eq!(judge_with(&[(100.0, 100.0, 150.0); 3], |row| row.bound = Bound::Client), Verdict::Hidden);
+    }
+
+    #[test]
+    fn a_few_findings_among_many_are_not_sure() {
+        let tally = |better: usize, within_noise| Tally {
+            better: vec![0.1; better],
+            within_noise,
+            ..Tally::default()
+        };
+        assert!(!tally(1, 0).is_sure(3), "5 % by chance");
+        assert!(!tally(3, 24).is_sure(3));
+        assert!(tally(9, 18).is_sure(3) && tally(2, 0).is_sure(3));
+        assert!(tally(1, 0).is_sure(5) && !tally(3, 3).is_sure(2));
+    }
+
+    #[test]
+    fn a_cell_may_differ_from_itself() {
+        let rows = |again: [f64; 3]| -> Vec<Row> {
+            let of_round = |(round, again)| [row(round, "ring", 100.0), twin(round, "ring", again)];
+            (1..).zip(again).flat_map(of_round).collect()
+        };
+        let apart = |again| twins_apart(&Series::new(&rows(again)));
+        assert_eq!(apart([101.0, 102.0, 103.0]), (3, 3));
+        assert_eq!(apart([99.0, 102.0, 103.0]), (0, 3));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 pub mod agreement;
 pub mod bound;
+pub mod chance;
 pub mod clients;
 pub mod compare;
 pub mod conclusion;

@@ -96,6 +96,9 @@ const TINY: &[&str] = &[
     "--backends", "1,3", "--concurrency", "4", "--tools", "ab-k", "--no-open-loop",
 ];
 
+/// How many runs it has.
+const ALL: usize = 12;
+
 #[test]
 fn a_tiny_sweep_leaves_a_whole_folder() {
     let _ports = PORTS.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -109,8 +112,8 @@ fn a_tiny_sweep_leaves_a_whole_folder() {
         assert!(run.join(file).is_file(), "{file} is missing");
     }
     let rows = Folder::open(&run).rows().unwrap();
-    // One of one, three of three, one of three, direct and the A/A twin; twice.
-    assert_eq!(rows.len(), 10);
+    // One of one, three of three, one of three, direct and two A/A twins; twice.
+    assert_eq!(rows.len(), ALL);
     for row in &rows {
         assert_eq!(row.error, None);
         assert_eq!((row.answers.completed, row.answers.failed, row.answers.non_2xx), (100, 0, 0));
@@ -136,7 +139,7 @@ fn a_run_that_was_broken_off_goes_on_where_it_was() {
     let output = child.wait_with_output().unwrap();
     let folder = Folder::open(&first);
     let before = folder.rows().unwrap();
-    assert!(!output.status.success() && before.len() < 10, "{} rows", before.len());
+    assert!(!output.status.success() && before.len() < ALL, "{} rows", before.len());
     assert!(String::from_utf8_lossy(&output.stderr).contains("scripts/sweep --resume"));
     let partial = fs::read_to_string(first.join("report.md")).unwrap();
     assert!(partial.contains("This report is partial"));
@@ -145,7 +148,7 @@ fn a_run_that_was_broken_off_goes_on_where_it_was() {
     let resumed = resume(&first).output().unwrap();
     assert!(resumed.status.success(), "{}", String::from_utf8_lossy(&resumed.stderr));
     let after = folder.rows().unwrap();
-    assert_eq!(after.len(), 10);
+    assert_eq!(after.len(), ALL);
     assert_eq!(after[..before.len()], before, "what was there has not been run again");
     assert!(!fs::read_to_string(first.join("report.md")).unwrap().contains("This report is partial"));
 
@@ -167,7 +170,7 @@ fn a_run_that_fails_is_a_row_and_not_the_end() {
     let rows = Folder::open(&only_run(out.path())).rows().unwrap();
     let failed: Vec<_> = rows.iter().filter(|row| row.error.is_some()).collect();
     assert!(!failed.is_empty() && failed.iter().all(|row| row.cell.subject.name == "no-such-runtime"));
-    assert_eq!(rows.len() - failed.len(), 10);
+    assert_eq!(rows.len() - failed.len(), ALL);
     let report = fs::read_to_string(only_run(out.path()).join("report.md")).unwrap();
     assert!(report.contains("6 runs could not be made"), "{report}");
 }
@@ -189,11 +192,11 @@ fn a_sweep_that_was_killed_leaves_no_process_and_goes_on() {
     wait_until_all_have_ended();
     let folder = Folder::open(&run);
     let before = folder.rows().unwrap();
-    assert!(before.len() < 10);
+    assert!(before.len() < ALL);
     let resumed = resume(&run).output().unwrap();
     assert!(resumed.status.success(), "{}", String::from_utf8_lossy(&resumed.stderr));
     let after = folder.rows().unwrap();
-    assert_eq!((after.len(), &after[..before.len()]), (10, before.as_slice()));
+    assert_eq!((after.len(), &after[..before.len()]), (ALL, before.as_slice()));
 }
 
 #[test]
@@ -232,6 +235,6 @@ fn a_dry_run_tells_the_time_and_makes_nothing() {
     let out = tempfile::tempdir().unwrap();
     let output = sweep(&[TINY, &["--dry-run"]].concat(), out.path());
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(said.contains("5 runs a round, 2 rounds, of threads: about 0 minutes"), "{said}");
+    assert!(said.contains("6 runs a round, 2 rounds, of threads: about 0 minutes"), "{said}");
     assert_eq!(fs::read_dir(out.path()).unwrap().count(), 0);
 }

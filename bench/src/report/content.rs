@@ -91,10 +91,9 @@ fn introduction(setup: &Setup, rows: &[Row]) -> Vec<Block> {
     let plan = &setup.plan;
     let machine = &setup.machine;
     let names: Vec<String> = plan.subjects.iter().map(|subject| format!("`{}`", subject.name)).collect();
-    let cells = plan.cells().len() * plan.rounds as usize;
     let done = rows.iter().filter(|row| row.is_good()).count();
     let mut text = format!(
-        "Measured {} at commit `{}` on {} ({}{}), kernel {}, all on the loopback interface. Compared are {}; {} of {}, in \
+        "Measured {} at commit `{}` on {} ({}{}), kernel {}, all on the loopback interface. Compared are {}; {}, in \
          {} with another order each. `ab` sends {} requests a run, `wrk` runs for {}.",
         setup.started,
         machine.commit,
@@ -104,7 +103,6 @@ fn introduction(setup: &Setup, rows: &[Row]) -> Vec<Block> {
         machine.kernel,
         list(&names),
         counted(done, "run"),
-        whole(cells as f64),
         counted(plan.rounds as usize, "round"),
         whole(f64::from(plan.requests)),
         counted(plan.wrk_seconds as usize, "second"),
@@ -120,9 +118,11 @@ fn introduction(setup: &Setup, rows: &[Row]) -> Vec<Block> {
         )
     };
     let mut blocks = vec![Block::Text(text)];
-    if done < cells {
-        let partial = "**This report is partial**: not every run of the plan is in it.";
-        blocks.push(Block::Text(partial.to_owned()));
+    if !setup.is_complete {
+        let all = whole(plan.runs() as f64);
+        let partial =
+            format!("**This report is partial**: not every one of the {all} runs of the plan is in it.");
+        blocks.push(Block::Text(partial));
     }
     if !setup.notes.is_empty() {
         blocks.push(Block::List(setup.notes.clone()));
