@@ -248,10 +248,13 @@ mod tests {
         let port = listener.local_addr().unwrap().port();
         let server = std::thread::spawn(move || serve(&listener, &[json, json, hgrm]));
         let (reading, text) = Own::begin(true, port).unwrap().end().unwrap();
-        assert_eq!(reading.unwrap().percentiles.p99_us, Some(612.0));
+        assert_eq!(reading.unwrap().percentiles.p99_us, Some(5255.0));
         assert_eq!(text.as_deref(), Some(hgrm));
-        let expected =
-            [LATENCY, "/latency?by=upstream&since=7", "/latency.hgrm?upstream=origin&phase=total&since=7"];
+        let expected = [
+            LATENCY,
+            "/latency?by=upstream&since=1795625155-2",
+            "/latency.hgrm?upstream=origin&phase=total&since=1795625155-2",
+        ];
         assert_eq!(server.join().unwrap(), expected);
     }
 
