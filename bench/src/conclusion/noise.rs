@@ -14,20 +14,25 @@ pub(super) fn size(series: &Series<'_>, noise: &Noise) -> Vec<String> {
             .floors()
             .filter(|((_, _, of), _)| *of == metric)
             .map(|((tool, concurrency, _), floor)| {
-                format!("`{}` at {concurrency}: {}", tool.title(), percent(floor.measured))
+                format!(
+                    "`{}` at {concurrency}: {} ({})",
+                    tool.title(),
+                    percent(floor.measured),
+                    percent(floor.of_one_round)
+                )
             })
             .collect();
         if !floors.is_empty() {
             answers.push(format!(
-                "The same cell run twice in a round differed in {} by up to: {}.",
+                "The medians of the same cell measured twice differed in {} by up to (in brackets, within one round): {}.",
                 metric.title(),
                 floors.join(", ")
             ));
         }
     }
-    if noise.floors().any(|(_, floor)| floor.pairs < FEW_ROUNDS) {
+    if noise.floors().any(|(_, floor)| floor.rounds < FEW_ROUNDS) {
         let few = format!(
-            "With fewer than {FEW_ROUNDS} rounds, the largest difference at any concurrency counts for all, and nothing \
+            "With fewer than {FEW_ROUNDS} rounds, the largest difference within a round at any concurrency counts for all, and nothing \
              below 5 % is ranked."
         );
         answers.push(few);

@@ -132,8 +132,9 @@ fn introduction(setup: &Setup, rows: &[Row]) -> Vec<Block> {
 
 fn conclusion(rows: &[Row]) -> Vec<Block> {
     let mut blocks = vec![Block::Heading(CONCLUSION.to_owned())];
-    let intro = "Written from the figures by the program that measured them. A difference is ranked only where it \
-                 exceeds what the same cell, run twice a round, differed by, and the ranges do not overlap. \
+    let intro = "Written from the figures by the program that measured them. A difference of medians is ranked \
+                 only where it exceeds the noise floor, which is what the same cell measured twice differed by, and the ranges of \
+                 the rounds do not overlap. \
                  A *setting* is a number of backends, configured and alive, and a concurrency.";
     blocks.push(Block::Text(intro.to_owned()));
     for Finding { question, answers } in conclude(rows) {
