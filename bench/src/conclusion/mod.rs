@@ -2,6 +2,7 @@
 
 mod models;
 mod noise;
+mod omission;
 
 use crate::bound::{DISTURBING_PCT, is_disturbed};
 use crate::chance::{RARE, ahead_of_all, at_least};
@@ -37,6 +38,7 @@ pub fn conclude(rows: &[Row]) -> Vec<Finding> {
     findings.extend(models::threaded_or_asynchronous(&series, &noise));
     findings.extend(who_was_ahead(&series, &noise));
     findings.extend(comparisons(&series, &noise));
+    findings.push(omission::hidden_by_omission(&series));
     findings.push(Finding::new("Did the backends get equal shares?", shares(&series)));
     findings.push(Finding::new("How large is the noise?", noise::size(&series, &noise)));
     findings.push(Finding::new("How much of this would chance give?", noise::chance(&series, &noise)));

@@ -45,19 +45,22 @@ impl Census {
         let own = std::process::id().cast_signed();
         let is_other = |process: &Process| process.pid != own && !ours.contains(&process.group);
         let other = |process: Process| {
-            let cpu = processes::cpu(process.pid)?;
-            Some((process.pid, Other { name: process.name, cpu, reaped: process.reaped }))
+            // It may have ended since it was listed. Its parent was listed before that, so it must not be forgotten.
+            let cpu = processes::cpu(process.pid).unwrap_or(process.used);
+            (process.pid, Other { name: process.name, cpu, reaped: process.reaped })
         };
-        let others = processes::all().into_iter().filter(is_other).filter_map(other).collect();
+        let others = processes::all().into_iter().filter(is_other).map(other).collect();
         Self { taken: Instant::now(), others, stolen_ticks: stolen_ticks() }
     }
 
     /// What happened since `before`.
     #[must_use]
     pub fn since(&self, before: &Self) -> Foreign {
-        let elapsed = self.taken.duration_since(before.taken).as_secs_f64().max(1e-9);
-        let pct = |time: Duration| 100.0 * time.as_secs_f64() / elapsed;
+        let elapsed = self.taken.duration_since(before.taken);
+        let pct = |time: Duration| 100.0 * time.as_secs_f64() / elapsed.as_secs_f64().max(1e-9);
         let (used, most) = used(&before.others, &self.others);
+        // Somebody who ended while the others were listed may be counted with all of its life.
+        let used = used.min(elapsed * all_cores());
         // A tick is told when it is full, whenever it began: only those after the first are certain.
         let stolen = TICK * self.stolen_ticks.saturating_sub(before.stolen_ticks).saturating_sub(1);
         let most = most.filter(|(_, time)| pct(*time) >= WORTH_A_NAME_PCT).map(|(name, _)| name);
@@ -86,6 +89,13 @@ fn used(
     let ended = before.iter().filter(|(pid, _)| !after.contains_key(*pid));
     let of_ended: Duration = ended.map(|(_, then)| then.cpu + then.reaped).sum();
     (clocks + reaped.saturating_sub(of_ended), most)
+}
+
+/// Of this machine, whoever may use them.
+fn all_cores() -> u32 {
+    let stat = fs::read_to_string("/proc/stat").unwrap_or_default();
+    let cores = stat.lines().filter(|line| line.starts_with("cpu") && !line.starts_with("cpu ")).count();
+    u32::try_from(cores).unwrap_or(1).max(1)
 }
 
 /// Time that the host of this virtual machine gave to others, of all cores (proc_stat(5)); 0 where it does not tell.
@@ -121,6 +131,18 @@ mod tests {
         let before = BTreeMap::from([(1, other("a", 5, 0)), (2, other("b", 700, 0))]);
         let after = BTreeMap::from([(1, other("a", 25, 0))]);
         assert_eq!(used(&before, &after).0, Duration::from_millis(20));
+    }
+
+    #[test]
+    fn nobody_takes_more_than_the_machine_has() {
+        let before = Census { taken: Instant::now(), others: BTreeMap::new(), stolen_ticks: 7 };
+        let others = BTreeMap::from([(1, other("cargo", 0, 3_600_000))]);
+        let taken = before.taken + Duration::from_millis(100);
+        let found = Census { taken, others, stolen_ticks: 10 }.since(&before);
+        assert!((found.pct - 100.0 * f64::from(all_cores())).abs() < 1e-6, "{found:?}");
+        assert_eq!(found.most.as_deref(), Some("cargo"));
+        // Two of the three ticks are certain.
+        assert!((found.stolen_pct - 20.0).abs() < 1e-6, "{found:?}");
     }
 
     /// A program that burns time is seen, in a window far shorter than what a tick could tell of.

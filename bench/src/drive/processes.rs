@@ -21,6 +21,8 @@ pub struct Process {
     pub group: i32,
     /// Whether it has ended and waits to be asked for how.
     pub is_zombie: bool,
+    /// CPU time of its own so far, in whole ticks; [`cpu`] is more exact.
+    pub used: Duration,
     /// CPU time of its children that have ended, and of theirs; in whole ticks.
     pub reaped: Duration,
 }
@@ -44,6 +46,7 @@ fn parse(stat: &str) -> Option<Process> {
         name: name.to_owned(),
         group: fields.get(2)?.parse().ok()?,
         is_zombie: *fields.first()? == "Z",
+        used: TICK * (ticks(11)? + ticks(12)?),
         reaped: TICK * (ticks(13)? + ticks(14)?),
     })
 }
@@ -65,6 +68,7 @@ mod tests {
         let process = parse(stat).unwrap();
         assert_eq!((process.pid, process.name.as_str(), process.group), (7, "a) b (c", 5));
         assert!(!process.is_zombie);
+        assert_eq!(process.used, Duration::from_millis(70));
         assert_eq!(process.reaped, Duration::from_millis(1100));
         assert_eq!(parse("nothing of the kind"), None);
     }
