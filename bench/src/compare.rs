@@ -247,7 +247,8 @@ impl Tally {
     #[must_use]
     pub fn is_sure(&self, rounds: usize) -> bool {
         let more = self.better.len().max(self.worse.len());
-        at_least(more, self.compared(), ranges_apart(rounds) / 2.0) <= RARE
+        // Either direction would have been taken for a finding.
+        2.0 * at_least(more, self.compared(), ranges_apart(rounds) / 2.0) <= RARE
     }
 }
 

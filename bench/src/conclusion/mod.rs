@@ -138,7 +138,7 @@ fn ahead_in(
     (!known.is_empty()).then(|| ahead_in_words(&wins, known.len(), hidden, by_chance))
 }
 
-/// `by_chance`: how often one of them is ahead of all others though all are equal.
+/// `by_chance`: how often one of them, named beforehand, is ahead of all others though all are equal.
 fn ahead_in_words(wins: &[(String, usize)], settings: usize, hidden: usize, by_chance: f64) -> String {
     let won: usize = wins.iter().map(|(_, count)| count).sum();
     let open = settings - won - hidden;
@@ -146,7 +146,8 @@ fn ahead_in_words(wins: &[(String, usize)], settings: usize, hidden: usize, by_c
         .iter()
         .filter(|(_, count)| *count > 0)
         .map(|(name, count)| {
-            let is_sure = at_least(*count, settings - hidden, by_chance) <= RARE;
+            // Any of them might have been the one.
+            let is_sure = wins.len() as f64 * at_least(*count, settings - hidden, by_chance) <= RARE;
             let was = if is_sure { "was" } else { "appears to have been" };
             format!("{name} {was} ahead of every other in {count}")
         })

@@ -80,7 +80,7 @@ fn in_words(found: &Found, by_chance: f64) -> Option<String> {
     let all = compared + found.hidden;
     let side = |model: &str, by: &[f64]| {
         let Spread { low, median, high } = Spread::of(by.iter().copied())?;
-        let is_sure = at_least(by.len(), compared, by_chance) <= RARE;
+        let is_sure = 2.0 * at_least(by.len(), compared, by_chance) <= RARE;
         let was = if is_sure { "was" } else { "appears to have been" };
         let by_how_much = if by.len() == 1 {
             percent(median)
