@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::chance::{RARE, at_least, ranges_apart};
 use crate::plan::{Setting, Subject, Tool};
 use crate::row::Row;
 use crate::stats::{Spread, apart};
@@ -9,48 +10,73 @@ use crate::summary::{Metric, Series};
 
 /// No floor is lower, however alike the pairs happened to be.
 pub const LOWEST_FLOOR: f64 = 0.02;
-/// The same where there are fewer rounds than [`FEW_ROUNDS`]: too few pairs to know. There the largest difference at
-/// any concurrency counts for all of them.
+/// The same where there are fewer rounds than [`FEW_ROUNDS`]: too few for a median. There the largest difference within
+/// one round at any concurrency counts for all of them.
 pub const LOWEST_FLOOR_OF_FEW: f64 = 0.05;
 /// From so many rounds on, a floor is as low as the pairs say.
 pub const FEW_ROUNDS: usize = 3;
 
-/// What two runs of the very same cell in one round differ by, for each tool, concurrency and metric.
+/// What the very same cell differs from itself by, for each tool, concurrency and metric.
 #[derive(Debug)]
 pub struct Noise(BTreeMap<(Tool, u32, Metric), Floor>);
 
-/// From the pairs of one tool, concurrency and metric.
+/// From the A/A pairs of one tool, concurrency and metric. Differences are fractions.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Floor {
-    /// The largest difference within a pair, as a fraction.
+    /// The largest difference between the medians of a cell and of the same cell again: what is compared elsewhere, too.
     pub measured: f64,
+    /// The largest difference within one round.
+    pub of_one_round: f64,
     /// What a difference has to exceed to be ranked.
     pub floor: f64,
     /// The same for a difference that is known from fewer than [`FEW_ROUNDS`] rounds.
     pub of_few: f64,
-    /// How many pairs there were.
-    pub pairs: usize,
+    /// How many rounds there were.
+    pub rounds: usize,
+}
+
+/// The A/A pairs of one tool, concurrency and metric.
+#[derive(Debug, Default)]
+struct Distances {
+    of_medians: Vec<f64>,
+    of_rounds: Vec<f64>,
+    rounds: usize,
+}
+
+impl Distances {
+    fn add(&mut self, pairs: &[(f64, f64)]) {
+        self.of_rounds.extend(pairs.iter().filter_map(|(first, again)| apart(*first, *again)));
+        self.of_medians.extend(medians(pairs).and_then(|(first, again)| apart(first, again)));
+        self.rounds = self.rounds.max(pairs.len());
+    }
+}
+
+fn largest(distances: impl IntoIterator<Item = f64>) -> Option<f64> {
+    distances.into_iter().reduce(f64::max)
+}
+
+fn medians(pairs: &[(f64, f64)]) -> Option<(f64, f64)> {
+    let median = |figures: Vec<f64>| Spread::of(figures).map(|spread| spread.median);
+    median(pairs.iter().map(|pair| pair.0).collect()).zip(median(pairs.iter().map(|pair| pair.1).collect()))
 }
 
 impl Noise {
     /// Measures it.
     #[must_use]
     pub fn new(series: &Series<'_>) -> Self {
-        let mut distances: BTreeMap<(Tool, u32, Metric), Vec<f64>> = BTreeMap::new();
+        let mut distances: BTreeMap<(Tool, u32, Metric), Distances> = BTreeMap::new();
         for twin in series.cells().filter(|cell| cell.is_twin) {
             let Setting { tool, concurrency, .. } = twin.setting;
             let first = series.rows(&twin.subject, twin.setting, false);
             let again = series.rows(&twin.subject, twin.setting, true);
             for metric in Metric::ALL {
-                let pairs = pairs(first, again, metric);
-                let found = pairs.iter().filter_map(|(a, b)| apart(*a, *b));
-                distances.entry((tool, concurrency, metric)).or_default().extend(found);
+                distances.entry((tool, concurrency, metric)).or_default().add(&pairs(first, again, metric));
             }
         }
-        let floor = |(kind, own): (&(Tool, u32, Metric), &Vec<f64>)| {
+        let floor = |(kind, own): (&(Tool, u32, Metric), &Distances)| {
             let alike =
                 distances.iter().filter(|((tool, _, metric), _)| (*tool, *metric) == (kind.0, kind.2));
-            let of_all = alike.flat_map(|(_, distances)| distances).copied().reduce(f64::max);
+            let of_all = largest(alike.flat_map(|(_, distances)| distances.of_rounds.clone()));
             Some((*kind, Floor::of(own, of_all?)?))
         };
         Self(distances.iter().filter_map(floor).collect())
@@ -69,14 +95,15 @@ impl Noise {
 }
 
 impl Floor {
-    /// From the distances within the pairs; `of_all` is the largest one of the tool, whatever the concurrency: few
+    /// From the pairs; `of_all` is the largest difference within one round of the tool, whatever the concurrency: few
     /// pairs may happen to be alike.
-    fn of(distances: &[f64], of_all: f64) -> Option<Self> {
-        let measured = distances.iter().copied().reduce(f64::max)?;
-        let pairs = distances.len();
+    fn of(distances: &Distances, of_all: f64) -> Option<Self> {
+        let measured = largest(distances.of_medians.iter().copied())?;
+        let of_one_round = largest(distances.of_rounds.iter().copied())?;
+        let rounds = distances.rounds;
         let of_few = of_all.max(LOWEST_FLOOR_OF_FEW);
-        let floor = if pairs < FEW_ROUNDS { of_few } else { measured.max(LOWEST_FLOOR) };
-        Some(Self { measured, floor, of_few, pairs })
+        let floor = if rounds < FEW_ROUNDS { of_few } else { measured.max(LOWEST_FLOOR) };
+        Some(Self { measured, of_one_round, floor, of_few, rounds })
     }
 }
 
@@ -113,10 +140,8 @@ pub fn verdict(
 ) -> Verdict {
     let (ours, theirs) = (series.rows(subject, setting, false), series.rows(base, setting, false));
     let pairs = pairs(ours, theirs, metric);
-    let median = |figures: Vec<f64>| Spread::of(figures).map(|spread| spread.median);
-    let medians = median(pairs.iter().map(|pair| pair.0).collect())
-        .zip(median(pairs.iter().map(|pair| pair.1).collect()));
-    let (Some((ours_median, theirs_median)), Some(floor)) = (medians, noise.floor(setting, metric)) else {
+    let (Some((ours_median, theirs_median)), Some(floor)) = (medians(&pairs), noise.floor(setting, metric))
+    else {
         return Verdict::Unknown;
     };
     if !is_whole(ours) || !is_whole(theirs) {
@@ -138,6 +163,24 @@ pub fn verdict(
 /// Whether every figure of the one is above (or below) every figure of the other: then also in every round.
 fn is_apart(pairs: &[(f64, f64)], is_more: bool) -> bool {
     pairs.iter().all(|(ours, _)| pairs.iter().all(|(_, theirs)| (ours > theirs) == is_more && ours != theirs))
+}
+
+/// Of the comparisons of a cell with itself, how often the two ranges do not overlap, and of how many: what chance does
+/// to this machine, seen and not calculated.
+#[must_use]
+pub fn twins_apart(series: &Series<'_>) -> (usize, usize) {
+    let (mut found, mut all) = (0, 0);
+    for twin in series.cells().filter(|cell| cell.is_twin) {
+        let first = series.rows(&twin.subject, twin.setting, false);
+        let again = series.rows(&twin.subject, twin.setting, true);
+        for pairs in Metric::ALL.map(|metric| pairs(first, again, metric)) {
+            if pairs.len() > 1 {
+                all += 1;
+                found += usize::from(is_apart(&pairs, true) || is_apart(&pairs, false));
+            }
+        }
+    }
+    (found, all)
 }
 
 /// CPU time a request is the proxy's own, whoever is the bottleneck; the other figures are not.
@@ -185,7 +228,27 @@ impl Tally {
     /// How many settings were judged.
     #[must_use]
     pub fn settings(&self) -> usize {
-        self.better.len() + self.worse.len() + self.within_noise + self.hidden
+        self.compared() + self.hidden
+    }
+
+    /// In how many the two could be ranked.
+    #[must_use]
+    pub fn compared(&self) -> usize {
+        self.ranked() + self.within_noise
+    }
+
+    /// In how many they were.
+    #[must_use]
+    pub fn ranked(&self) -> usize {
+        self.better.len() + self.worse.len()
+    }
+
+    /// Whether it was one direction more often than chance gives, after so many rounds.
+    #[must_use]
+    pub fn is_sure(&self, rounds: usize) -> bool {
+        let more = self.better.len().max(self.worse.len());
+        // Either direction would have been taken for a finding.
+        2.0 * at_least(more, self.compared(), ranges_apart(rounds) / 2.0) <= RARE
     }
 }
 
@@ -226,16 +289,31 @@ mod tests {
 
     #[test]
     fn a_difference_inside_the_noise_is_never_ranked() {
-        // The same cell differs by 12 % from itself, so 8 % says nothing, though it is the same in every round.
-        assert_eq!(
-            judge(&[(100.0, 112.0, 108.0), (100.0, 101.0, 108.0), (100.0, 99.0, 108.0)]),
-            Verdict::WithinNoise
-        );
+        // The same cell's median differs by 12 % from itself, so 8 % says nothing, though it is the same in every round.
+        let rounds = [(100.0, 112.0, 108.0), (100.0, 112.0, 108.0), (100.0, 99.0, 108.0)];
+        assert_eq!(judge(&rounds), Verdict::WithinNoise);
         // The pair happens to agree: still nothing below the lowest floor.
         assert_eq!(judge(&[(100.0, 100.0, 101.5); 3]), Verdict::WithinNoise);
         // Two rounds are too few for 4 %.
         assert_eq!(judge(&[(100.0, 100.0, 104.0); 2]), Verdict::WithinNoise);
         assert!(matches!(judge(&[(100.0, 100.0, 104.0); 3]), Verdict::Better(_)));
+    }
+
+    #[test]
+    fn the_widest_pair_of_any_subject_is_the_floor() {
+        let of_round = |round| {
+            [
+                row(round, "ring", 100.0),
+                twin(round, "ring", 101.0),
+                row(round, "threads", 90.0),
+                twin(round, "threads", 99.0),
+            ]
+        };
+        let rows: Vec<Row> = (1..=3).flat_map(of_round).collect();
+        let noise = Noise::new(&Series::new(&rows));
+        let floor = noise.floor(setting(), Metric::RequestsPerSecond).unwrap();
+        assert!((floor.floor - 0.1).abs() < 1e-9, "{floor:?}");
+        assert_eq!(floor.rounds, 3);
     }
 
     #[test]
@@ -293,6 +371,30 @@ mod tests {
     #[test]
     fn a_bottleneck_elsewhere_hides_the_proxies() {
         assert_eq!(judge_with(&[(100.0, 100.0, 150.0); 3], |row| row.bound = Bound::Client), Verdict::Hidden);
+    }
+
+    #[test]
+    fn a_few_findings_among_many_are_not_sure() {
+        let tally = |better: usize, within_noise| Tally {
+            better: vec![0.1; better],
+            within_noise,
+            ..Tally::default()
+        };
+        assert!(!tally(1, 0).is_sure(3), "5 % by chance");
+        assert!(!tally(3, 24).is_sure(3));
+        assert!(tally(9, 18).is_sure(3) && tally(2, 0).is_sure(3));
+        assert!(tally(1, 0).is_sure(5) && !tally(3, 3).is_sure(2));
+    }
+
+    #[test]
+    fn a_cell_may_differ_from_itself() {
+        let rows = |again: [f64; 3]| -> Vec<Row> {
+            let of_round = |(round, again)| [row(round, "ring", 100.0), twin(round, "ring", again)];
+            (1..).zip(again).flat_map(of_round).collect()
+        };
+        let apart = |again| twins_apart(&Series::new(&rows(again)));
+        assert_eq!(apart([101.0, 102.0, 103.0]), (3, 3));
+        assert_eq!(apart([99.0, 102.0, 103.0]), (0, 3));
     }
 
     #[test]

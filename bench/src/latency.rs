@@ -125,20 +125,49 @@ pub fn curve(histogram: &Histogram<u64>) -> Vec<(f64, f64)> {
 mod tests {
     use super::*;
 
+    /// Ten thousand requests of ab through five backends, of a proxy that had warmed up: `/latency?by=upstream&since=…`.
     const ANSWER: &str = include_str!("../tests/recorded/latency.json");
+    /// The same without `by=upstream`.
+    const BY_BACKEND: &str = include_str!("../tests/recorded/latency-backends.json");
+    /// The same as `/latency.hgrm`.
     const HGRM: &str = include_str!("../tests/recorded/total.hgrm");
 
     #[test]
     fn the_series_over_all_backends_is_read() {
         let reading = parse(ANSWER, "origin").unwrap();
-        assert_eq!((reading.id.as_deref(), reading.count), (Some("7"), 10_000));
-        assert_eq!(reading.percentiles.p50_us, Some(187.0));
-        assert_eq!(reading.percentiles.p99_9_us, Some(1311.0));
+        assert_eq!((reading.id.as_deref(), reading.count), (Some("1795625155-2"), 10_000));
+        assert_eq!(reading.percentiles.p50_us, Some(574.0));
+        assert_eq!(reading.percentiles.p99_9_us, Some(9215.0));
+        assert_eq!(reading.percentiles.max_us, Some(9431.0));
         assert_eq!(parse(ANSWER, "other").unwrap().count, 0);
     }
 
     #[test]
+    fn what_a_newer_proxy_tells_besides_is_left_alone() {
+        let newer = ANSWER
+            .replacen("\"unit\"", "\"accept_wait\": {\"p99\": 12}, \"unit\"", 1)
+            .replace("\"phase\"", "\"accept_wait\": 3, \"phase\"");
+        assert_ne!(newer, ANSWER);
+        assert_eq!(parse(&newer, "origin").unwrap(), parse(ANSWER, "origin").unwrap());
+    }
+
+    #[test]
+    fn the_file_and_the_answer_tell_the_same() {
+        let (reading, histogram) = (parse(ANSWER, "origin").unwrap(), parse_hgrm(HGRM).unwrap());
+        assert_eq!(histogram.len(), reading.count);
+        let told = reading.percentiles;
+        for (quantile, us) in
+            [(0.5, told.p50_us), (0.9, told.p90_us), (0.99, told.p99_us), (0.999, told.p99_9_us)]
+        {
+            // The file has the values between two of its lines at the upper one.
+            let of_file = histogram.value_at_quantile(quantile) as f64;
+            assert!((0.0..0.02).contains(&(of_file / us.unwrap() - 1.0)), "{quantile}: {of_file} {us:?}");
+        }
+    }
+
+    #[test]
     fn percentiles_of_several_backends_are_not_made_up() {
+        assert!(parse(BY_BACKEND, "origin").is_err());
         let each = r#"{"backend": "a", "upstream": "o", "phase": "total", "count": 1, "p50": 1}"#;
         let text = format!(r#"{{"unit": "us", "series": [{each}, {each}]}}"#);
         assert!(parse(&text, "o").is_err());
@@ -151,10 +180,10 @@ mod tests {
     fn a_histogram_survives_its_file() {
         let histogram = parse_hgrm(HGRM).unwrap();
         assert_eq!(histogram.len(), 10_000);
-        assert_eq!(histogram.max(), 2051);
+        assert_eq!(histogram.max(), 9431);
         let curve = curve(&histogram);
         assert!(curve.windows(2).all(|pair| pair[0].0 <= pair[1].0 && pair[0].1 <= pair[1].1));
-        assert_eq!(curve.last().copied(), Some((10_000.0, 2051.0)));
+        assert_eq!(curve.last().copied(), Some((10_000.0, 9431.0)));
     }
 
     #[test]

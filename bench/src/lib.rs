@@ -5,10 +5,12 @@
 
 pub mod agreement;
 pub mod bound;
+pub mod chance;
 pub mod clients;
 pub mod compare;
 pub mod conclusion;
 pub mod drive;
+pub mod estimate;
 pub mod latency;
 pub mod plan;
 pub mod report;

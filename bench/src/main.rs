@@ -12,6 +12,7 @@ use ringway_bench::drive::folder::Folder;
 use ringway_bench::drive::interrupt::Interrupt;
 use ringway_bench::drive::sweep::{Ended, sweep};
 use ringway_bench::drive::{check, machine};
+use ringway_bench::plan::Kind;
 use ringway_bench::report::render;
 use ringway_bench::setup::Setup;
 
@@ -20,6 +21,7 @@ fn main() -> ExitCode {
     let ended = match (&options.report, &options.resume) {
         (Some(run), _) => write_again(run, &options.out),
         (None, Some(run)) => resume(run),
+        (None, None) if options.dry_run => dry_run(&options),
         (None, None) if options.check_percentiles => check_percentiles(&options),
         (None, None) => begin(&options),
     };
@@ -47,16 +49,43 @@ fn resume(run: &Path) -> io::Result<ExitCode> {
     if setup.is_complete {
         return Err(io::Error::other(format!("{} is complete, and is not written again", run.display())));
     }
-    if !setup.is_continued_by(&machine::look()) {
-        let why = "it was begun on another machine or at another commit, and figures of two do not mix";
+    let today = Setup {
+        machine: machine::look(),
+        binaries: machine::binaries(&setup.programs)?,
+        versions: machine::versions(&setup.programs, &setup.plan.names(Kind::Peer)),
+        ..setup.clone()
+    };
+    let differences = setup.differences(&today);
+    if !differences.is_empty() {
+        let why = differences.join("; ");
         return Err(io::Error::other(format!("{} cannot be resumed: {why}", run.display())));
     }
     let has_admin = setup.configurations.get("ringway.toml").is_some_and(|text| text.contains("[admin]"));
     go(&folder, &mut setup, has_admin)
 }
 
+fn dry_run(options: &Options) -> io::Result<ExitCode> {
+    let (setup, _) = options.setup()?;
+    print(&expected(&setup))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What is ahead, for whoever waits.
+fn expected(setup: &Setup) -> String {
+    let plan = &setup.plan;
+    let subjects: Vec<&str> = plan.subjects.iter().map(|subject| subject.name.as_str()).collect();
+    let minutes = plan.estimate().as_secs_f64() / 60.0;
+    format!(
+        "sweep: {} runs a round, {} rounds, of {}: about {minutes:.0} minutes\n",
+        plan.cells().len(),
+        plan.rounds,
+        subjects.join(", ")
+    )
+}
+
 fn go(folder: &Folder, setup: &mut Setup, has_admin: bool) -> io::Result<ExitCode> {
     let path = folder.path().display();
+    eprint!("{}", expected(setup));
     eprintln!("sweep: the run is kept in {path}");
     let Ended { report, is_complete, .. } = sweep(folder, setup, has_admin, &Interrupt::listen()?)?;
     print(&report.terminal)?;

@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
-use ringway_bench::drive::machine::{cores, look, placement, versions};
+use ringway_bench::drive::machine::{binaries, cores, look, placement, versions};
 use ringway_bench::drive::measure::now;
 use ringway_bench::drive::proxies::{self, Launch, Ports};
 use ringway_bench::plan::{OpenLoop, Plan, Subject, Tool, sets};
@@ -32,7 +32,7 @@ pub(crate) struct Options {
     /// Requests a run of ab [default: 10000; with --quick 2000].
     #[arg(long, value_parser = clap::value_parser!(u32).range(10..))]
     requests: Option<u32>,
-    /// How long a run of wrk lasts, in seconds [default: 2; with --quick 1].
+    /// How long a run of wrk lasts, in seconds [default: 1].
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=600))]
     wrk_seconds: Option<u32>,
     /// The closed-loop tools.
@@ -52,14 +52,17 @@ pub(crate) struct Options {
     /// Measures nginx, HAProxy and Envoy too, as far as they are installed.
     #[arg(long)]
     peers: bool,
-    /// Goes on with a run that was broken off; all else is taken from its set-up.
-    #[arg(long, value_name = "FOLDER")]
+    /// Goes on with a run that was broken off. Its options are those that it was begun with: no other can stand beside.
+    #[arg(long, value_name = "FOLDER", exclusive = true)]
     pub(crate) resume: Option<PathBuf>,
+    /// Says how many runs there would be and how long they would take, and runs none.
+    #[arg(long, conflicts_with = "report")]
+    pub(crate) dry_run: bool,
     /// Writes the report of a run anew into another folder, named by --out.
-    #[arg(long, value_name = "FOLDER", conflicts_with = "resume")]
+    #[arg(long, value_name = "FOLDER", conflicts_with = "check_percentiles")]
     pub(crate) report: Option<PathBuf>,
     /// Compares the proxy's own percentiles with oha's, against a backend of known delays.
-    #[arg(long, conflicts_with_all = ["resume", "report", "peers"])]
+    #[arg(long, conflicts_with_all = ["report", "peers"])]
     pub(crate) check_percentiles: bool,
     /// Requests a second of the open-loop runs.
     #[arg(long, default_value_t = 2000, value_parser = clap::value_parser!(u32).range(1..))]
@@ -151,6 +154,7 @@ impl Options {
             started: now(),
             is_complete: false,
             configurations,
+            binaries: binaries(&programs)?,
             machine: look(),
             versions: versions(&programs, &peers),
             first_port: self.first_port,
@@ -178,7 +182,7 @@ impl Options {
             subjects,
             sets,
             requests: self.requests.unwrap_or(self.usual(10_000, 2000)),
-            wrk_seconds: self.wrk_seconds.unwrap_or(self.usual(2, 1)),
+            wrk_seconds: self.wrk_seconds.unwrap_or(1),
             rounds: self.rounds.unwrap_or(self.usual(5, 2)),
             open: (has_oha && !self.no_open_loop).then_some(open),
             has_direct: true,

@@ -221,6 +221,13 @@ impl Plan {
         self.sets.iter().map(|(configured, _)| *configured).max().unwrap_or(1)
     }
 
+    /// The names of all subjects of a kind.
+    #[must_use]
+    pub fn names(&self, kind: Kind) -> Vec<String> {
+        let of_kind = self.subjects.iter().filter(|subject| subject.kind == kind);
+        of_kind.map(|subject| subject.name.clone()).collect()
+    }
+
     /// Every cell of a round, in the order of the table.
     #[must_use]
     pub fn cells(&self) -> Vec<Cell> {
@@ -243,10 +250,32 @@ impl Plan {
         for set in &self.sets {
             cells.extend(self.subjects.iter().map(|subject| cell(subject.clone(), *set)));
         }
-        if let Some(first) = self.subjects.first() {
-            let largest = self.largest_set();
-            cells.push(Cell { is_twin: true, ..cell(first.clone(), (largest, largest)) });
+        for (subject, set) in self.twinned() {
+            cells.push(Cell { is_twin: true, ..cell(subject, set) });
         }
+    }
+
+    /// Who is run a second time in which set, for the noise floor: subjects of different kinds in different sets, so
+    /// that it is not the noise of one cell. At most three, to take little time.
+    fn twinned(&self) -> Vec<(Subject, (usize, usize))> {
+        let largest = self.largest_set();
+        let broken = self.sets.iter().filter(|(configured, alive)| alive < configured);
+        let fewest = broken.min_by_key(|(_, alive)| *alive).or(self.sets.last());
+        let fewest = fewest.copied().unwrap_or((largest, largest));
+        let third = self.sets.get(self.sets.len() / 3).copied().unwrap_or(fewest);
+        let of_kind = |kind| self.subjects.iter().filter(move |subject| subject.kind == kind);
+        // What runs one thread a connection is the most unlike the first.
+        let other = of_kind(Kind::Runtime).find(|subject| subject.name == "threads");
+        let other = other.or_else(|| self.subjects.iter().rfind(|subject| subject.kind == Kind::Runtime));
+        let picked = [
+            (self.subjects.first(), (largest, largest)),
+            (other.or(self.subjects.first()), fewest),
+            (of_kind(Kind::Peer).next(), third),
+        ];
+        let mut twinned: Vec<(Subject, (usize, usize))> =
+            picked.into_iter().filter_map(|(subject, set)| Some((subject?.clone(), set))).collect();
+        twinned.dedup();
+        twinned
     }
 
     fn add_open(&self, cells: &mut Vec<Cell>) {
@@ -316,14 +345,20 @@ mod tests {
     }
 
     #[test]
-    fn a_round_has_every_cell_once_and_an_a_a_pair_for_each_tool_and_concurrency() {
+    fn a_round_has_every_cell_once_and_a_a_pairs_for_each_tool_and_concurrency() {
         let cells = plan().cells();
-        let closed = 3 * 3 * (9 * 3 + 1 + 1);
+        let closed = 3 * 3 * (9 * 3 + 1 + 3);
         assert_eq!(cells.len(), closed + 2 * 4);
         let keys: BTreeSet<String> = cells.iter().map(|cell| cell.key(1)).collect();
         assert_eq!(keys.len(), cells.len());
         let twins: Vec<_> = cells.iter().filter(|cell| cell.is_twin).collect();
-        assert_eq!(twins.len(), 9);
+        assert_eq!(twins.len(), 3 * 9);
+        let of_one = |twin: &&&Cell| twin.setting.tool == Tool::Wrk && twin.setting.concurrency == 2;
+        let of_one: Vec<_> = twins.iter().filter(of_one).collect();
+        let names: BTreeSet<&str> = of_one.iter().map(|twin| twin.subject.name.as_str()).collect();
+        let sets: BTreeSet<String> = of_one.iter().map(|twin| twin.setting.backends()).collect();
+        assert_eq!(names, BTreeSet::from(["nginx", "ring", "threads"]));
+        assert_eq!(sets, ["1 of 5 alive", "4 backends", "5 backends"].map(str::to_owned).into());
         assert!(twins.iter().all(|twin| cells.contains(&Cell { is_twin: false, ..(*twin).clone() })));
     }
 

@@ -52,8 +52,11 @@ pub struct Cpu {
     pub client_pct: f64,
     /// Likewise all backends together: one thread.
     pub backend_pct: f64,
-    /// Likewise all other programs and what the host took.
+    /// Likewise all other programs; in runs before `stolen_pct` was there, that too.
     pub foreign_pct: f64,
+    /// Likewise what the host of a virtual machine took from all cores.
+    #[serde(default)]
+    pub stolen_pct: f64,
 }
 
 /// One run of one cell.
@@ -76,6 +79,9 @@ pub struct Row {
     pub proxy_latency: Percentiles,
     /// CPU time.
     pub cpu: Cpu,
+    /// Which other program took the most CPU time, if any took some.
+    #[serde(default)]
+    pub foreign_most: Option<String>,
     /// Requests that each backend that was alive answered, by the backends' count.
     pub shares: Vec<u64>,
     /// What was the bottleneck.
@@ -109,6 +115,7 @@ impl Row {
             proxy_count: None,
             proxy_latency: Percentiles::default(),
             cpu: Cpu::default(),
+            foreign_most: None,
             shares: Vec::new(),
             bound: Bound::Waiting,
             error: Some(error),
@@ -170,6 +177,8 @@ struct Flat<'a> {
     client_cpu_pct: f64,
     backend_cpu_pct: f64,
     foreign_cpu_pct: f64,
+    stolen_cpu_pct: f64,
+    foreign_most: &'a str,
     shares: String,
     bound: Bound,
     error: &'a str,
@@ -215,6 +224,8 @@ impl<'a> Flat<'a> {
             client_cpu_pct: cpu.client_pct,
             backend_cpu_pct: cpu.backend_pct,
             foreign_cpu_pct: cpu.foreign_pct,
+            stolen_cpu_pct: cpu.stolen_pct,
+            foreign_most: row.foreign_most.as_deref().unwrap_or_default(),
             shares: shares.join(" "),
             bound: row.bound,
             error: row.error.as_deref().unwrap_or_default(),

@@ -24,6 +24,9 @@ pub struct Setup {
     pub machine: Machine,
     /// What took part, and its version as it says itself.
     pub versions: BTreeMap<String, String>,
+    /// The SHA-256 of the proxy's and the backends' binaries; none in runs before this was kept.
+    #[serde(default)]
+    pub binaries: BTreeMap<String, String>,
     /// Where the programs are that were built here or named by hand.
     pub programs: Programs,
     /// The first port; the others follow it.
@@ -81,9 +84,56 @@ impl Programs {
 }
 
 impl Setup {
-    /// Whether a run under `other` may go on with this one: the same machine and the same sources.
+    /// What keeps a run that is set up as `now` from going on with this one: figures of two do not mix.
     #[must_use]
-    pub fn is_continued_by(&self, other: &Machine) -> bool {
-        self.machine == *other
+    pub fn differences(&self, now: &Self) -> Vec<String> {
+        let mut found = Vec::new();
+        let (then, today) = (&self.machine, &now.machine);
+        if then.commit != today.commit {
+            found.push(format!("the commit was {} and is {}", then.commit, today.commit));
+        }
+        if (Machine { commit: today.commit.clone(), ..then.clone() }) != *today {
+            found.push("it is another machine, or another system on it".to_owned());
+        }
+        if self.binaries != now.binaries {
+            found.push("the binaries are not the same".to_owned());
+        }
+        for (name, version) in &self.versions {
+            match now.versions.get(name) {
+                Some(today) if today == version => {}
+                Some(today) => found.push(format!("{name} was {version:?} and is {today:?}")),
+                None => found.push(format!("{name} is not there any more")),
+            }
+        }
+        found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEPT: &str = include_str!("../tests/recorded/run/setup.json");
+
+    #[test]
+    fn whatever_differs_is_named() {
+        let then: Setup = serde_json::from_str(KEPT).unwrap();
+        assert!(then.differences(&then).is_empty());
+        let told = |change: fn(&mut Setup)| {
+            let mut now = then.clone();
+            change(&mut now);
+            then.differences(&now)
+        };
+        assert!(told(|now| now.machine.commit.push('+'))[0].starts_with("the commit was "));
+        assert_eq!(told(|now| now.machine.cores += 1), ["it is another machine, or another system on it"]);
+        let binary = |now: &mut Setup| {
+            now.binaries.insert("ringway".to_owned(), "00".to_owned());
+        };
+        assert_eq!(told(binary), ["the binaries are not the same"]);
+        assert_eq!(told(|now| drop(now.versions.remove("wrk"))), ["wrk is not there any more"]);
+        let version = |now: &mut Setup| {
+            now.versions.insert("wrk".to_owned(), "wrk 5".to_owned());
+        };
+        assert!(told(version)[0].ends_with("and is \"wrk 5\""));
     }
 }

@@ -86,6 +86,12 @@ impl<'a> Series<'a> {
         Spread::of(self.rows(subject, setting, false).iter().filter_map(|row| metric.of(row)))
     }
 
+    /// How many rounds there are figures of.
+    #[must_use]
+    pub fn rounds(&self) -> usize {
+        self.0.values().map(Vec::len).max().unwrap_or(0)
+    }
+
     /// The subjects of the closed-loop part: direct, runtimes in order, peers.
     #[must_use]
     pub fn subjects(&self) -> Vec<Subject> {

@@ -40,6 +40,49 @@ fn sweep(arguments: &[&str], out: &Path) -> Output {
     command(arguments, out).output().unwrap()
 }
 
+/// All other options come from the run's own set-up.
+fn resume(run: &Path) -> Command {
+    build();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ringway-bench"));
+    command.arg("--resume").arg(run);
+    command
+}
+
+/// Waits until a run has so many rows, and returns its folder.
+fn wait_for_rows(out: &Path, rows: usize) -> PathBuf {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        assert!(Instant::now() < deadline, "no run was made");
+        let made = fs::read_dir(out).unwrap().count() == 1;
+        if made && Folder::open(&only_run(out)).rows().is_ok_and(|there| there.len() >= rows) {
+            return only_run(out);
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Everything whose command line names the proxy or the backends of this test's build.
+fn left_over() -> Vec<String> {
+    let ours = Path::new(env!("CARGO_BIN_EXE_ringway-bench")).parent().unwrap().join("ringway");
+    let ours = ours.to_str().unwrap().to_owned();
+    let line = |entry: std::io::Result<fs::DirEntry>| fs::read(entry.ok()?.path().join("cmdline")).ok();
+    let lines = fs::read_dir("/proc").unwrap().filter_map(line);
+    let lines = lines.map(|line| String::from_utf8_lossy(&line).replace('\0', " "));
+    let is_of_the_sweep = |line: &String| {
+        line.starts_with(&ours) && (line.contains("--lean 18") || line.contains("ringway run --config /tmp"))
+    };
+    lines.filter(is_of_the_sweep).collect()
+}
+
+/// Waits until nothing of a sweep runs any more.
+fn wait_until_all_have_ended() {
+    let deadline = Instant::now() + Duration::from_secs(15);
+    while !left_over().is_empty() {
+        assert!(Instant::now() < deadline, "{:?}", left_over());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
 /// The only folder below.
 fn only_run(out: &Path) -> PathBuf {
     let folders: Vec<PathBuf> = fs::read_dir(out).unwrap().map(|entry| entry.unwrap().path()).collect();
@@ -52,6 +95,9 @@ const TINY: &[&str] = &[
     "--name", "tiny", "--requests", "100", "--wrk-seconds", "1", "--rounds", "2", "--runtimes", "threads",
     "--backends", "1,3", "--concurrency", "4", "--tools", "ab-k", "--no-open-loop",
 ];
+
+/// How many runs it has.
+const ALL: usize = 12;
 
 #[test]
 fn a_tiny_sweep_leaves_a_whole_folder() {
@@ -66,8 +112,8 @@ fn a_tiny_sweep_leaves_a_whole_folder() {
         assert!(run.join(file).is_file(), "{file} is missing");
     }
     let rows = Folder::open(&run).rows().unwrap();
-    // One of one, three of three, one of three, direct and the A/A twin; twice.
-    assert_eq!(rows.len(), 10);
+    // One of one, three of three, one of three, direct and two A/A twins; twice.
+    assert_eq!(rows.len(), ALL);
     for row in &rows {
         assert_eq!(row.error, None);
         assert_eq!((row.answers.completed, row.answers.failed, row.answers.non_2xx), (100, 0, 0));
@@ -88,33 +134,26 @@ fn a_run_that_was_broken_off_goes_on_where_it_was() {
     let _ports = PORTS.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let out = tempfile::tempdir().unwrap();
     let child = command(TINY, out.path()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-    let deadline = Instant::now() + Duration::from_secs(60);
-    let first = loop {
-        assert!(Instant::now() < deadline, "no run was made");
-        let made = fs::read_dir(out.path()).unwrap().count() == 1;
-        if made && Folder::open(&only_run(out.path())).rows().is_ok_and(|rows| rows.len() >= 2) {
-            break only_run(out.path());
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    };
+    let first = wait_for_rows(out.path(), 2);
     kill(Pid::from_raw(child.id().try_into().unwrap()), Signal::SIGINT).unwrap();
     let output = child.wait_with_output().unwrap();
     let folder = Folder::open(&first);
     let before = folder.rows().unwrap();
-    assert!(!output.status.success() && before.len() < 10, "{} rows", before.len());
+    assert!(!output.status.success() && before.len() < ALL, "{} rows", before.len());
     assert!(String::from_utf8_lossy(&output.stderr).contains("scripts/sweep --resume"));
     let partial = fs::read_to_string(first.join("report.md")).unwrap();
     assert!(partial.contains("This report is partial"));
 
-    let resume = ["--resume", first.to_str().unwrap()];
-    assert!(sweep(&resume, out.path()).status.success());
+    assert!(left_over().is_empty(), "{:?}", left_over());
+    let resumed = resume(&first).output().unwrap();
+    assert!(resumed.status.success(), "{}", String::from_utf8_lossy(&resumed.stderr));
     let after = folder.rows().unwrap();
-    assert_eq!(after.len(), 10);
+    assert_eq!(after.len(), ALL);
     assert_eq!(after[..before.len()], before, "what was there has not been run again");
     assert!(!fs::read_to_string(first.join("report.md")).unwrap().contains("This report is partial"));
 
     let written = fs::read(first.join("report.md")).unwrap();
-    let again = sweep(&resume, out.path());
+    let again = resume(&first).output().unwrap();
     assert!(!again.status.success());
     assert!(String::from_utf8_lossy(&again.stderr).contains("is complete, and is not written again"));
     assert_eq!(fs::read(first.join("report.md")).unwrap(), written);
@@ -131,7 +170,71 @@ fn a_run_that_fails_is_a_row_and_not_the_end() {
     let rows = Folder::open(&only_run(out.path())).rows().unwrap();
     let failed: Vec<_> = rows.iter().filter(|row| row.error.is_some()).collect();
     assert!(!failed.is_empty() && failed.iter().all(|row| row.cell.subject.name == "no-such-runtime"));
-    assert_eq!(rows.len() - failed.len(), 10);
+    assert_eq!(rows.len() - failed.len(), ALL);
     let report = fs::read_to_string(only_run(out.path()).join("report.md")).unwrap();
     assert!(report.contains("6 runs could not be made"), "{report}");
+}
+
+#[test]
+fn a_sweep_that_was_killed_leaves_no_process_and_goes_on() {
+    let _ports = PORTS.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let out = tempfile::tempdir().unwrap();
+    let arguments: Vec<&str> = TINY.iter().map(|word| if *word == "ab-k" { "wrk" } else { word }).collect();
+    let mut child =
+        command(&arguments, out.path()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let run = wait_for_rows(out.path(), 1);
+    // In the middle of a run: that of wrk lasts a second.
+    while left_over().is_empty() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    wait_until_all_have_ended();
+    let folder = Folder::open(&run);
+    let before = folder.rows().unwrap();
+    assert!(before.len() < ALL);
+    let resumed = resume(&run).output().unwrap();
+    assert!(resumed.status.success(), "{}", String::from_utf8_lossy(&resumed.stderr));
+    let after = folder.rows().unwrap();
+    assert_eq!((after.len(), &after[..before.len()]), (ALL, before.as_slice()));
+}
+
+#[test]
+fn figures_of_two_set_ups_do_not_mix() {
+    let out = tempfile::tempdir().unwrap();
+    let with_no_backends = ["--name", "other", "--backends-program", "/nowhere"];
+    assert!(!sweep(&with_no_backends, out.path()).status.success());
+    assert_eq!(fs::read_dir(out.path()).unwrap().count(), 0, "nothing was begun");
+
+    let _ports = PORTS.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let child = command(TINY, out.path()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let run = wait_for_rows(out.path(), 1);
+    kill(Pid::from_raw(child.id().try_into().unwrap()), Signal::SIGINT).unwrap();
+    child.wait_with_output().unwrap();
+
+    let more = resume(&run).args(["--rounds", "9"]).output().unwrap();
+    assert!(String::from_utf8_lossy(&more.stderr).contains("cannot be used with"), "an option beside it");
+    let folder = Folder::open(&run);
+    let (good, rows) = (folder.setup().unwrap(), folder.rows().unwrap());
+    let mut other = good.clone();
+    other.binaries.insert("ringway".to_owned(), "another".to_owned());
+    other.machine.commit = "0123456789ab".to_owned();
+    folder.save_setup(&other).unwrap();
+    let refused = resume(&run).output().unwrap();
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(
+        !refused.status.success() && said.contains("cannot be resumed: the commit was 0123456789ab"),
+        "{said}"
+    );
+    assert!(said.contains("the binaries are not the same"), "{said}");
+    assert_eq!(folder.rows().unwrap(), rows, "nothing was run");
+}
+
+#[test]
+fn a_dry_run_tells_the_time_and_makes_nothing() {
+    let out = tempfile::tempdir().unwrap();
+    let output = sweep(&[TINY, &["--dry-run"]].concat(), out.path());
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(said.contains("6 runs a round, 2 rounds, of threads: about 0 minutes"), "{said}");
+    assert_eq!(fs::read_dir(out.path()).unwrap().count(), 0);
 }

@@ -57,4 +57,10 @@ impl Backends {
     pub fn cpu(&self) -> Duration {
         self.program.cpu()
     }
+
+    /// Their process group.
+    #[must_use]
+    pub fn group(&self) -> i32 {
+        self.program.group()
+    }
 }

@@ -52,6 +52,18 @@ impl Folder {
         &self.path
     }
 
+    /// Keeps others from running into this folder at the same time, for as long as the result lives.
+    ///
+    /// # Errors
+    ///
+    /// Somebody else does it already.
+    pub fn lock(&self) -> io::Result<fs::File> {
+        let folder = fs::File::open(&self.path)?;
+        let taken = |_| io::Error::other(format!("another sweep runs into {}", self.path.display()));
+        folder.try_lock().map_err(taken)?;
+        Ok(folder)
+    }
+
     /// Reads `setup.json`.
     ///
     /// # Errors
@@ -208,5 +220,9 @@ mod tests {
         assert!(first.path().ends_with("2026-11-25-a"));
         assert!(second.path().ends_with("2026-11-25-a-2"));
         assert!(Folder::create(runs.path(), "2026-11-25", "../a").is_err());
+        let held = first.lock().unwrap();
+        assert!(Folder::open(first.path()).lock().is_err());
+        drop(held);
+        assert!(Folder::open(first.path()).lock().is_ok());
     }
 }

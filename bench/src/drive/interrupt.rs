@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
 
 /// Whether somebody wants this to stop. Clones share the answer.
@@ -12,14 +12,14 @@ use signal_hook::flag;
 pub struct Interrupt(Arc<AtomicBool>);
 
 impl Interrupt {
-    /// Listens to SIGINT and SIGTERM from now on.
+    /// Listens to SIGINT, SIGTERM and SIGHUP (a terminal that is closed) from now on.
     ///
     /// # Errors
     ///
     /// Signals that cannot be listened to.
     pub fn listen() -> io::Result<Self> {
         let asked = Arc::new(AtomicBool::new(false));
-        for signal in [SIGINT, SIGTERM] {
+        for signal in [SIGINT, SIGTERM, SIGHUP] {
             // In this order: the first signal only sets the flag, the second one finds it set.
             flag::register_conditional_shutdown(signal, 130, Arc::clone(&asked))?;
             flag::register(signal, Arc::clone(&asked))?;

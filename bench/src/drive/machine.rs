@@ -4,14 +4,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::process::Command;
-use std::time::Duration;
 
-use super::proxies::find;
+use super::proxies::located;
 use crate::bound::Placement;
 use crate::setup::{Machine, Programs};
-
-/// Clock ticks a second in /proc/stat: the kernel's USER_HZ, the same on every architecture that we build for.
-const TICKS_A_SECOND: u64 = 100;
 
 /// Looks at it.
 #[must_use]
@@ -85,22 +81,6 @@ pub fn placement(cores: &[usize], proxy_cores: usize, is_shared: bool) -> Placem
     Placement { proxy: proxy.to_vec(), others: others.to_vec() }
 }
 
-/// CPU time that all cores were busy so far, or that the host took from them.
-///
-/// # Errors
-///
-/// /proc/stat is not as it is documented in proc(5).
-pub fn busy() -> io::Result<Duration> {
-    let stat = fs::read_to_string("/proc/stat")?;
-    let first = stat.lines().next().unwrap_or_default();
-    let fields: Vec<u64> = first.split_whitespace().skip(1).filter_map(|field| field.parse().ok()).collect();
-    let [user, nice, system, _idle, _iowait, irq, softirq, steal, ..] = fields[..] else {
-        return Err(io::Error::other("/proc/stat has no line for all cores"));
-    };
-    let ticks = user + nice + system + irq + softirq + steal;
-    Ok(Duration::from_millis(ticks * 1000 / TICKS_A_SECOND))
-}
-
 /// What everything that takes part says of its version.
 #[must_use]
 pub fn versions(programs: &Programs, peers: &[String]) -> BTreeMap<String, String> {
@@ -111,7 +91,6 @@ pub fn versions(programs: &Programs, peers: &[String]) -> BTreeMap<String, Strin
         ("wrk", "wrk".to_owned(), "-v"),
     ];
     commands.extend(programs.oha.clone().map(|oha| ("oha", oha, "--version")));
-    let located = |name: &str| find(name).map_or_else(|| name.to_owned(), |path| path.display().to_string());
     for peer in peers {
         commands.push(match peer.as_str() {
             "nginx" => ("nginx", located("nginx"), "-v"),
@@ -123,6 +102,26 @@ pub fn versions(programs: &Programs, peers: &[String]) -> BTreeMap<String, Strin
         Some((name.to_owned(), first_line(&Command::new(program).arg(option).output().ok()?)))
     };
     commands.into_iter().filter_map(version).collect()
+}
+
+/// What the proxy's and the backends' binaries contain, by their SHA-256.
+///
+/// # Errors
+///
+/// `sha256sum` cannot be run, or a binary is not there.
+pub fn binaries(programs: &Programs) -> io::Result<BTreeMap<String, String>> {
+    let named = [("ringway", &programs.ringway), ("ringway-backends", &programs.backends)];
+    named.into_iter().map(|(name, path)| Ok((name.to_owned(), sha256(path)?))).collect()
+}
+
+fn sha256(path: &str) -> io::Result<String> {
+    let output = Command::new("sha256sum").arg("--").arg(path).output()?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    // A backslash stands before the sum when the name had to be escaped.
+    let sum = text.split_whitespace().next().map(|sum| sum.trim_start_matches('\\').to_owned());
+    sum.filter(|_| output.status.success()).ok_or_else(|| {
+        io::Error::other(format!("{path}: {}", String::from_utf8_lossy(&output.stderr).trim()))
+    })
 }
 
 /// Some print it on standard error.
@@ -150,7 +149,5 @@ mod tests {
     fn this_machine_can_be_described() {
         let machine = look();
         assert!(machine.cores >= 1 && machine.memory_mib > 0 && !machine.kernel.is_empty(), "{machine:?}");
-        let before = busy().unwrap();
-        assert!(busy().unwrap() >= before);
     }
 }

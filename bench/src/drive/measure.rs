@@ -6,10 +6,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::backends::Backends;
+use super::foreign::Census;
 use super::http;
 use super::interrupt::Interrupt;
-use super::machine::busy;
-use super::process::{Program, Ran, own_cpu, run_client};
+use super::process::{Program, Ran, run_client, wait_until_free};
 use super::proxies::{Launch, UPSTREAM};
 use crate::bound::bound;
 use crate::clients::{ab, oha, wrk};
@@ -51,6 +51,7 @@ impl Bench<'_> {
     pub fn measure(&self, round: u32, cell: &Cell) -> io::Result<Measured> {
         let started = now();
         let setting = cell.setting;
+        wait_until_free(&self.launch.ports.all(setting.configured))?;
         let ports = self.launch.ports.backends(setting.alive);
         let (others, work) = (&self.launch.placement.others, self.launch.work);
         let backends = Backends::start(&self.launch.programs.backends, &ports, &[], others, work)?;
@@ -63,9 +64,9 @@ impl Bench<'_> {
             self.launch.ports.admin(),
         )?;
         let answered = backends.answered()?;
-        let meter = Meter::start(proxy.as_ref(), &backends)?;
+        let meter = Meter::start(proxy.as_ref(), &backends);
         let (answers, ran) = self.client(cell, port)?;
-        let cpu = meter.stop(&ran, answers.completed)?;
+        let (cpu, foreign_most) = meter.stop(&ran, answers.completed);
         let shares =
             backends.answered()?.iter().zip(&answered).map(|(after, before)| after - before).collect();
         let (reading, hgrm) = own.end()?;
@@ -80,6 +81,7 @@ impl Bench<'_> {
             proxy_latency,
             bound: bound(&cpu, self.launch.placement),
             cpu,
+            foreign_most,
             shares,
             error: None,
         };
@@ -178,45 +180,42 @@ impl Own {
 struct Meter<'a> {
     proxy: Option<&'a Program>,
     backends: &'a Backends,
-    before: Times,
-}
-
-/// CPU time so far.
-struct Times {
-    proxy: Duration,
-    backends: Duration,
-    own: Duration,
-    busy: Duration,
-}
-
-impl Times {
-    fn read(proxy: Option<&Program>, backends: &Backends) -> io::Result<Self> {
-        let proxy = proxy.map(Program::cpu).unwrap_or_default();
-        Ok(Self { proxy, backends: backends.cpu(), own: own_cpu()?, busy: busy()? })
-    }
+    others: Census,
+    before: (Duration, Duration),
 }
 
 impl<'a> Meter<'a> {
-    fn start(proxy: Option<&'a Program>, backends: &'a Backends) -> io::Result<Self> {
-        Ok(Self { proxy, backends, before: Times::read(proxy, backends)? })
+    fn start(proxy: Option<&'a Program>, backends: &'a Backends) -> Self {
+        // Counting the others takes a while, so their window lies around that of those who take part.
+        let others = Census::take(&groups(proxy, backends));
+        Self { proxy, backends, others, before: times(proxy, backends) }
     }
 
-    fn stop(self, client: &Ran, completed: u64) -> io::Result<Cpu> {
-        let after = Times::read(self.proxy, self.backends)?;
-        let before = self.before;
-        let proxy = after.proxy.saturating_sub(before.proxy);
-        let backends = after.backends.saturating_sub(before.backends);
-        let ours = proxy + backends + client.cpu + after.own.saturating_sub(before.own);
-        let foreign = after.busy.saturating_sub(before.busy).saturating_sub(ours);
+    fn stop(self, client: &Ran, completed: u64) -> (Cpu, Option<String>) {
+        let after = times(self.proxy, self.backends);
+        let foreign = Census::take(&groups(self.proxy, self.backends)).since(&self.others);
+        let proxy = after.0.saturating_sub(self.before.0);
+        let backends = after.1.saturating_sub(self.before.1);
         let pct = |time: Duration| 100.0 * time.as_secs_f64() / client.elapsed.as_secs_f64().max(1e-9);
-        Ok(Cpu {
+        let cpu = Cpu {
             proxy_us_per_request: self.proxy.map(|_| proxy.as_secs_f64() * 1e6 / completed.max(1) as f64),
             proxy_pct: self.proxy.map(|_| pct(proxy)),
             client_pct: pct(client.cpu),
             backend_pct: pct(backends),
-            foreign_pct: pct(foreign),
-        })
+            foreign_pct: foreign.pct,
+            stolen_pct: foreign.stolen_pct,
+        };
+        (cpu, foreign.most)
     }
+}
+
+fn groups(proxy: Option<&Program>, backends: &Backends) -> Vec<i32> {
+    proxy.map(Program::group).into_iter().chain([backends.group()]).collect()
+}
+
+/// The proxy's and the backends' so far.
+fn times(proxy: Option<&Program>, backends: &Backends) -> (Duration, Duration) {
+    (proxy.map(Program::cpu).unwrap_or_default(), backends.cpu())
 }
 
 #[cfg(test)]
@@ -249,10 +248,13 @@ mod tests {
         let port = listener.local_addr().unwrap().port();
         let server = std::thread::spawn(move || serve(&listener, &[json, json, hgrm]));
         let (reading, text) = Own::begin(true, port).unwrap().end().unwrap();
-        assert_eq!(reading.unwrap().percentiles.p99_us, Some(612.0));
+        assert_eq!(reading.unwrap().percentiles.p99_us, Some(5255.0));
         assert_eq!(text.as_deref(), Some(hgrm));
-        let expected =
-            [LATENCY, "/latency?by=upstream&since=7", "/latency.hgrm?upstream=origin&phase=total&since=7"];
+        let expected = [
+            LATENCY,
+            "/latency?by=upstream&since=1795625155-2",
+            "/latency.hgrm?upstream=origin&phase=total&since=1795625155-2",
+        ];
         assert_eq!(server.join().unwrap(), expected);
     }
 

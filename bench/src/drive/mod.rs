@@ -3,11 +3,13 @@
 pub mod backends;
 pub mod check;
 pub mod folder;
+pub mod foreign;
 pub mod http;
 pub mod interrupt;
 pub mod machine;
 pub mod measure;
 pub mod process;
+pub mod processes;
 pub mod progress;
 pub mod proxies;
 pub mod sweep;

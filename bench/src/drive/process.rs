@@ -12,10 +12,10 @@ use std::time::{Duration, Instant};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::signal::{Signal, killpg};
 use nix::sys::time::TimeValLike as _;
-use nix::time::clock_getcpuclockid;
 use nix::unistd::Pid;
 
 use super::interrupt::{Interrupt, interrupted};
+use super::processes::{self, Process};
 
 const POLL: Duration = Duration::from_millis(10);
 /// How exactly the end of a client is seen, and so how exactly shares of CPU time are known.
@@ -24,19 +24,47 @@ const CLIENT_POLL: Duration = Duration::from_millis(3);
 const START: Duration = Duration::from_secs(10);
 const STOP: Duration = Duration::from_secs(4);
 
-/// A running program, in a process group of its own: Ctrl-C on the terminal does not reach it. Dropping it ends it.
+/// A running program, in a process group of its own: Ctrl-C on the terminal does not reach it. Dropping it ends it, and
+/// so does the end of this process, whatever ends it.
 #[derive(Debug)]
 pub struct Program {
     child: Child,
     log: PathBuf,
 }
 
-/// The command with its cores: `taskset` replaces itself by the program.
+/// The command on its cores: `setpriv` and `taskset` replace themselves by the program.
+///
+/// When the thread that started it is gone, the kernel sends it SIGTERM: nothing is left over after a `kill -9`. The
+/// signal lets nginx take its workers along.
 fn on_cores(words: &[String], cores: &[usize]) -> Command {
     let cores: Vec<String> = cores.iter().map(usize::to_string).collect();
-    let mut command = Command::new("taskset");
-    command.args(["-c", &cores.join(",")]).args(words).stdin(Stdio::null()).process_group(0);
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "TERM", "taskset", "-c", &cores.join(",")]);
+    command.args(words).stdin(Stdio::null()).process_group(0);
     command
+}
+
+/// Waits until nobody listens on these ports of loopback: what listens there would be measured instead.
+///
+/// # Errors
+///
+/// Somebody does not go away.
+pub fn wait_until_free(ports: &[u16]) -> io::Result<()> {
+    let end = Instant::now() + STOP;
+    for port in ports {
+        while listens(*port) {
+            if Instant::now() > end {
+                return Err(io::Error::other(format!("another program listens on port {port}")));
+            }
+            sleep(POLL);
+        }
+    }
+    Ok(())
+}
+
+fn listens(port: u16) -> bool {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_ok()
 }
 
 impl Program {
@@ -58,10 +86,9 @@ impl Program {
     ///
     /// It ended, or took too long: with the end of its log.
     pub fn wait_for(&mut self, port: u16) -> io::Result<()> {
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let end = Instant::now() + START;
         while Instant::now() < end {
-            if TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_ok() {
+            if listens(port) {
                 return Ok(());
             }
             if self.child.try_wait()?.is_some() {
@@ -78,24 +105,26 @@ impl Program {
     /// CPU time so far, user and system, of all its processes and of all their threads, those that ended too.
     #[must_use]
     pub fn cpu(&self) -> Duration {
-        let clock = |pid: i32| {
-            let time = clock_getcpuclockid(Pid::from_raw(pid)).and_then(|clock| clock.now()).ok()?;
-            Some(Duration::from_nanos(u64::try_from(time.num_nanoseconds()).ok()?))
-        };
-        members(self.child.id()).into_iter().filter_map(clock).sum()
+        members(self.group()).into_iter().filter_map(processes::cpu).sum()
+    }
+
+    /// Its process group.
+    #[must_use]
+    pub fn group(&self) -> i32 {
+        self.child.id().cast_signed()
     }
 }
 
 impl Drop for Program {
     fn drop(&mut self) {
-        let Ok(group) = i32::try_from(self.child.id()).map(Pid::from_raw) else { return };
+        let group = self.group();
         for signal in [Signal::SIGTERM, Signal::SIGKILL] {
             // It may be gone already.
-            let _ = killpg(group, signal);
+            let _ = killpg(Pid::from_raw(group), signal);
             let end = Instant::now() + STOP;
             while Instant::now() < end {
                 let _ = self.child.try_wait();
-                if members(self.child.id()).is_empty() {
+                if members(group).is_empty() {
                     return;
                 }
                 sleep(POLL);
@@ -105,15 +134,9 @@ impl Drop for Program {
 }
 
 /// The living processes of a group.
-fn members(group: u32) -> Vec<i32> {
-    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
-    let member = |entry: io::Result<fs::DirEntry>| {
-        let pid: i32 = entry.ok()?.file_name().to_str()?.parse().ok()?;
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
-        (fields.get(2)?.parse() == Ok(group) && *fields.first()? != "Z").then_some(pid)
-    };
-    entries.filter_map(member).collect()
+fn members(group: i32) -> Vec<i32> {
+    let is_member = |process: &Process| process.group == group && !process.is_zombie;
+    processes::all().into_iter().filter(is_member).map(|process| process.pid).collect()
 }
 
 /// What a client printed, and the CPU time that it took.
@@ -164,17 +187,6 @@ fn wait(mut child: Child, limit: Duration, stop: &Interrupt) -> io::Result<Outpu
 /// CPU time of all children that have ended and been waited for.
 fn children_cpu() -> io::Result<Duration> {
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
-    let micros = usage.user_time().num_microseconds() + usage.system_time().num_microseconds();
-    Ok(Duration::from_micros(u64::try_from(micros).unwrap_or(0)))
-}
-
-/// This process's own CPU time.
-///
-/// # Errors
-///
-/// None that is known.
-pub fn own_cpu() -> io::Result<Duration> {
-    let usage = getrusage(UsageWho::RUSAGE_SELF)?;
     let micros = usage.user_time().num_microseconds() + usage.system_time().num_microseconds();
     Ok(Duration::from_micros(u64::try_from(micros).unwrap_or(0)))
 }

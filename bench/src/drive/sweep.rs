@@ -29,6 +29,7 @@ pub struct Ended {
 ///
 /// The folder cannot be written. What goes wrong in a run is a row.
 pub fn sweep(folder: &Folder, setup: &mut Setup, has_admin: bool, stop: &Interrupt) -> io::Result<Ended> {
+    let _lock = folder.lock()?;
     // Logs and configurations of single runs, which nobody misses.
     let work = tempfile::tempdir()?;
     let mut rows = folder.rows()?;

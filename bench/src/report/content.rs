@@ -91,10 +91,9 @@ fn introduction(setup: &Setup, rows: &[Row]) -> Vec<Block> {
     let plan = &setup.plan;
     let machine = &setup.machine;
     let names: Vec<String> = plan.subjects.iter().map(|subject| format!("`{}`", subject.name)).collect();
-    let cells = plan.cells().len() * plan.rounds as usize;
     let done = rows.iter().filter(|row| row.is_good()).count();
     let mut text = format!(
-        "Measured {} at commit `{}` on {} ({}{}), kernel {}, all on the loopback interface. Compared are {}; {} of {}, in \
+        "Measured {} at commit `{}` on {} ({}{}), kernel {}, all on the loopback interface. Compared are {}; {}, in \
          {} with another order each. `ab` sends {} requests a run, `wrk` runs for {}.",
         setup.started,
         machine.commit,
@@ -104,7 +103,6 @@ fn introduction(setup: &Setup, rows: &[Row]) -> Vec<Block> {
         machine.kernel,
         list(&names),
         counted(done, "run"),
-        whole(cells as f64),
         counted(plan.rounds as usize, "round"),
         whole(f64::from(plan.requests)),
         counted(plan.wrk_seconds as usize, "second"),
@@ -120,9 +118,11 @@ fn introduction(setup: &Setup, rows: &[Row]) -> Vec<Block> {
         )
     };
     let mut blocks = vec![Block::Text(text)];
-    if done < cells {
-        let partial = "**This report is partial**: not every run of the plan is in it.";
-        blocks.push(Block::Text(partial.to_owned()));
+    if !setup.is_complete {
+        let all = whole(plan.runs() as f64);
+        let partial =
+            format!("**This report is partial**: not every one of the {all} runs of the plan is in it.");
+        blocks.push(Block::Text(partial));
     }
     if !setup.notes.is_empty() {
         blocks.push(Block::List(setup.notes.clone()));
@@ -132,8 +132,9 @@ fn introduction(setup: &Setup, rows: &[Row]) -> Vec<Block> {
 
 fn conclusion(rows: &[Row]) -> Vec<Block> {
     let mut blocks = vec![Block::Heading(CONCLUSION.to_owned())];
-    let intro = "Written from the figures by the program that measured them. A difference is ranked only where it \
-                 exceeds what the same cell, run twice a round, differed by, and the ranges do not overlap. \
+    let intro = "Written from the figures by the program that measured them. A difference of medians is ranked \
+                 only where it exceeds the noise floor, which is what the same cell measured twice differed by, and the ranges of \
+                 the rounds do not overlap. \
                  A *setting* is a number of backends, configured and alive, and a concurrency.";
     blocks.push(Block::Text(intro.to_owned()));
     for Finding { question, answers } in conclude(rows) {
@@ -236,8 +237,7 @@ fn set_up(setup: &Setup) -> Vec<Block> {
     items.extend(setup.versions.iter().map(|(name, version)| format!("{name}: {version}")));
     let kinds = [(Kind::Runtime, "runtimes"), (Kind::Peer, "peers")];
     for (kind, title) in kinds {
-        let names: Vec<String> =
-            setup.plan.subjects.iter().filter(|s| s.kind == kind).map(|s| s.name.clone()).collect();
+        let names = setup.plan.names(kind);
         items.extend((!names.is_empty()).then(|| format!("{title}: {}", list(&names))));
     }
     let tools: Vec<String> = setup.plan.tools.iter().map(|tool: &Tool| tool.title().to_owned()).collect();

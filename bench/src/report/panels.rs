@@ -25,9 +25,13 @@ const NEWCOMER: RGBColor = RGBColor(120, 60, 160);
 
 const PANEL_WIDTH: u32 = 290;
 const PANEL_HEIGHT: u32 = 250;
-const HEAD: u32 = 78;
+/// Above the panels: the title, and a line of this height for every row of the legend.
+const HEAD: u32 = 52;
+const LEGEND_ROW: u32 = 24;
 /// Up to so many points of a curve are marked, so that nobody takes the lines between them for measured.
 const FEW_POINTS: usize = 8;
+/// How wide all points at one tick of an axis of categories stand together; ticks are 1 apart.
+const ASIDE: f64 = 0.5;
 const INK: RGBColor = RGBColor(40, 40, 40);
 const GRID: RGBColor = RGBColor(228, 228, 228);
 
@@ -73,19 +77,15 @@ pub(super) fn draw(frame: &Frame<'_>, panels: &[Panel]) -> io::Result<String> {
     let columns = frame.columns.min(panels.len()).max(1);
     let rows = panels.len().div_ceil(columns).max(1);
     let width = (PANEL_WIDTH * columns as u32).max(700);
-    let size = (width, HEAD + PANEL_HEIGHT * rows as u32);
+    let places = places(&names(panels), width as i32);
+    let head = HEAD + LEGEND_ROW * places.last().map_or(1, |(_, (_, row))| row + 1);
+    let size = (width, head + PANEL_HEIGHT * rows as u32);
     let mut svg = String::new();
     {
         let root = SVGBackend::with_string(&mut svg, size).into_drawing_area();
         root.fill(&WHITE).map_err(failed)?;
-        let (head, body) = root.split_vertically(HEAD);
-        let mut names: Vec<&str> = Vec::new();
-        for curve in panels.iter().flat_map(|panel| &panel.curves) {
-            if !names.contains(&curve.name.as_str()) {
-                names.push(&curve.name);
-            }
-        }
-        legend(&head, &frame.title, &names)?;
+        let (head, body) = root.split_vertically(head);
+        legend(&head, &frame.title, &places)?;
         for (area, panel) in body.split_evenly((rows, columns)).iter().zip(panels) {
             if frame.ticks.is_empty() {
                 nines(area, frame, panel, bounds(panels))?;
@@ -117,18 +117,42 @@ fn bounds(panels: &[Panel]) -> (f64, f64) {
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
+/// Every curve's name once, in the order of tables.
+fn names(panels: &[Panel]) -> Vec<&str> {
+    let mut names: Vec<&str> = Vec::new();
+    for curve in panels.iter().flat_map(|panel| &panel.curves) {
+        if !names.contains(&curve.name.as_str()) {
+            names.push(&curve.name);
+        }
+    }
+    names.sort_by_key(|name| (*name != "direct", place(name).unwrap_or(usize::MAX)));
+    names
+}
+
+/// Where each name stands in the legend: its left edge in pixels, and its row.
+fn places<'a>(names: &[&'a str], width: i32) -> Vec<(&'a str, (i32, u32))> {
+    let (mut x, mut row) = (14, 0);
+    let place = |name: &&'a str| {
+        let size = 56 + 8 * name.chars().count() as i32;
+        if x + size > width {
+            (x, row) = (14, row + 1);
+        }
+        x += size;
+        (*name, (x - size, row))
+    };
+    names.iter().map(place).collect()
+}
+
 /// The title, and below it a sample of each line with its name.
-fn legend(area: &Area<'_>, title: &str, names: &[&str]) -> io::Result<()> {
+fn legend(area: &Area<'_>, title: &str, places: &[(&str, (i32, u32))]) -> io::Result<()> {
     let style = |size| TextStyle::from(("sans-serif", size).into_font()).color(&INK);
     area.draw(&Text::new(title.to_owned(), (12, 10), style(19))).map_err(failed)?;
-    let mut x = 14;
-    for name in names {
-        let colour = colour(name);
-        let sample = PathElement::new([(x, 52), (x + 26, 52)], line_style(name));
+    for (name, (x, row)) in places {
+        let y = (HEAD + LEGEND_ROW * row) as i32;
+        let sample = PathElement::new([(*x, y), (x + 26, y)], line_style(name));
         area.draw(&sample).map_err(failed)?;
-        area.draw(&Circle::new((x + 13, 52), 4, colour.filled())).map_err(failed)?;
-        area.draw(&Text::new((*name).to_owned(), (x + 32, 44), style(15))).map_err(failed)?;
-        x += 56 + 9 * name.chars().count() as i32;
+        area.draw(&Circle::new((x + 13, y), 4, colour(name).filled())).map_err(failed)?;
+        area.draw(&Text::new((*name).to_owned(), (x + 32, y - 8), style(15))).map_err(failed)?;
     }
     Ok(())
 }
@@ -168,10 +192,15 @@ fn lines(area: &Area<'_>, frame: &Frame<'_>, panel: &Panel, high: f64) -> io::Re
         .y_desc(frame.y)
         .draw()
         .map_err(failed)?;
-    for curve in &panel.curves {
-        let middle = curve.points.iter().map(|(x, _, y, _)| (*x, *y));
+    let count = panel.curves.len() as f64;
+    for (index, curve) in panel.curves.iter().enumerate() {
+        // Side by side, so that no range hides another.
+        let aside = (index as f64 - (count - 1.0) / 2.0) * ASIDE / count;
+        let points: Vec<_> =
+            curve.points.iter().map(|(x, low, y, high)| (x + aside, *low, *y, *high)).collect();
+        let middle = points.iter().map(|(x, _, y, _)| (*x, *y));
         chart.draw_series(LineSeries::new(middle.clone(), line_style(&curve.name))).map_err(failed)?;
-        let bars = curve.points.iter().map(|(x, low, _, high)| {
+        let bars = points.iter().map(|(x, low, _, high)| {
             PathElement::new([(*x, *low), (*x, *high)], colour(&curve.name).stroke_width(1))
         });
         chart.draw_series(bars).map_err(failed)?;
@@ -233,6 +262,19 @@ mod tests {
     fn nines_are_written_as_percentiles() {
         let written = [1.0, 10.0, 100.0, 1000.0, 1e5, 50.0].map(percentile);
         assert_eq!(written, ["0 %", "90 %", "99 %", "99.9 %", "99.999 %", ""]);
+    }
+
+    #[test]
+    fn a_legend_that_is_too_long_goes_on_below_and_is_in_order() {
+        let curve = |name: &str| Curve { name: name.to_owned(), points: Vec::new() };
+        let all = ["threads", "direct", "envoy", "ring", "monoio-epoll", "tokio-uring", "nginx", "haproxy"];
+        let panels = [Panel { title: String::new(), curves: all.map(curve).into() }];
+        let names = names(&panels);
+        assert_eq!(names[..3], ["direct", "ring", "monoio-epoll"]);
+        let places = places(&names, 700);
+        let ends = places.iter().map(|(name, (x, _))| x + 32 + 8 * name.len() as i32);
+        assert!(ends.max().unwrap() <= 700, "{places:?}");
+        assert_eq!(places.last().unwrap().1.1, 1);
     }
 
     #[test]

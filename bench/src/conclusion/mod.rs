@@ -1,7 +1,12 @@
 //! The conclusion, in words, from the figures alone: which was faster at what, by how much, outside the noise or not.
 
+mod models;
+mod noise;
+mod omission;
+
 use crate::bound::{DISTURBING_PCT, is_disturbed};
-use crate::compare::{FEW_ROUNDS, Noise, Tally, Verdict, verdict};
+use crate::chance::{RARE, ahead_of_all, at_least};
+use crate::compare::{Noise, Tally, Verdict, verdict};
 use crate::plan::{Kind, Setting, Subject, Tool};
 use crate::row::Row;
 use crate::stats::Spread;
@@ -30,10 +35,13 @@ pub fn conclude(rows: &[Row]) -> Vec<Finding> {
     let noise = Noise::new(&series);
     let mut findings = vec![Finding::new("Was the machine quiet?", quiet(rows))];
     findings.push(Finding::new("Was every request answered?", answered(rows)));
+    findings.extend(models::threaded_or_asynchronous(&series, &noise));
     findings.extend(who_was_ahead(&series, &noise));
     findings.extend(comparisons(&series, &noise));
+    findings.push(omission::hidden_by_omission(&series));
     findings.push(Finding::new("Did the backends get equal shares?", shares(&series)));
-    findings.push(Finding::new("How large is the noise?", noise_in_words(&noise)));
+    findings.push(Finding::new("How large is the noise?", noise::size(&series, &noise)));
+    findings.push(Finding::new("How much of this would chance give?", noise::chance(&series, &noise)));
     findings.push(Finding::new("What was the bottleneck?", bottlenecks(rows)));
     findings.retain(|finding| !finding.answers.is_empty());
     findings
@@ -126,16 +134,23 @@ fn ahead_in(
     let wins: Vec<(String, usize)> =
         runtimes.iter().map(|subject| (format!("`{}`", subject.name), count(subject))).collect();
     let hidden = known.iter().filter(|setting| is_hidden(setting)).count();
-    (!known.is_empty()).then(|| ahead_in_words(&wins, known.len(), hidden))
+    let by_chance = ahead_of_all(runtimes.len(), series.rounds());
+    (!known.is_empty()).then(|| ahead_in_words(&wins, known.len(), hidden, by_chance))
 }
 
-fn ahead_in_words(wins: &[(String, usize)], settings: usize, hidden: usize) -> String {
+/// `by_chance`: how often one of them, named beforehand, is ahead of all others though all are equal.
+fn ahead_in_words(wins: &[(String, usize)], settings: usize, hidden: usize, by_chance: f64) -> String {
     let won: usize = wins.iter().map(|(_, count)| count).sum();
     let open = settings - won - hidden;
     let ahead: Vec<String> = wins
         .iter()
         .filter(|(_, count)| *count > 0)
-        .map(|(name, count)| format!("{name} was ahead of every other in {count}"))
+        .map(|(name, count)| {
+            // Any of them might have been the one.
+            let is_sure = wins.len() as f64 * at_least(*count, settings - hidden, by_chance) <= RARE;
+            let was = if is_sure { "was" } else { "appears to have been" };
+            format!("{name} {was} ahead of every other in {count}")
+        })
         .collect();
     let mut parts = Vec::new();
     if !ahead.is_empty() {
@@ -176,17 +191,21 @@ fn against_base(
     let sentence = |metric: Metric| {
         let verdicts = settings.iter().map(|setting| verdict(series, noise, (other, base), *setting, metric));
         let tally = Tally::of(verdicts);
-        (tally.settings() > 0)
-            .then(|| format!("`{}`, {}: {}.", tool.title(), metric.title(), tally_in_words(&tally, metric)))
+        (tally.settings() > 0).then(|| {
+            let said = tally_in_words(&tally, metric, series.rounds());
+            format!("`{}`, {}: {said}.", tool.title(), metric.title())
+        })
     };
     Metric::ALL.into_iter().filter_map(sentence).collect()
 }
 
 /// `lower in 4 of 9 settings, by 3.1 % to 12 % (median 8.0 %); higher in none; …`.
-fn tally_in_words(tally: &Tally, metric: Metric) -> String {
+fn tally_in_words(tally: &Tally, metric: Metric, rounds: usize) -> String {
     let (better, worse) = if metric.is_more_better() { ("higher", "lower") } else { ("lower", "higher") };
     let all = tally.settings();
     let mut parts = Vec::new();
+    let is_sure = tally.is_sure(rounds);
+    let seems = if is_sure { "" } else { "appears " };
     for (word, changes) in [(better, &tally.better), (worse, &tally.worse)] {
         if let Some(Spread { low, median, high }) = Spread::of(changes.iter().copied()) {
             let by = if changes.len() == 1 {
@@ -194,7 +213,7 @@ fn tally_in_words(tally: &Tally, metric: Metric) -> String {
             } else {
                 format!("{} to {} (median {})", percent(low), percent(high), percent(median))
             };
-            parts.push(format!("{word} in {} of {}, by {by}", changes.len(), counted(all, "setting")));
+            parts.push(format!("{seems}{word} in {} of {}, by {by}", changes.len(), counted(all, "setting")));
         }
     }
     if tally.within_noise > 0 {
@@ -204,6 +223,9 @@ fn tally_in_words(tally: &Tally, metric: Metric) -> String {
         } else {
             format!("{within} within the noise")
         });
+    }
+    if tally.ranked() > 0 && !is_sure {
+        parts.push("no more than chance may give".to_owned());
     }
     if tally.hidden > 0 {
         parts.push(format!("{} not ranked, the client or the backend being the bottleneck", tally.hidden));
@@ -234,34 +256,6 @@ fn shares(series: &Series<'_>) -> Vec<String> {
                 )
             }));
         }
-    }
-    answers
-}
-
-fn noise_in_words(noise: &Noise) -> Vec<String> {
-    let mut answers = Vec::new();
-    for metric in Metric::ALL {
-        let floors: Vec<String> = noise
-            .floors()
-            .filter(|((_, _, of), _)| *of == metric)
-            .map(|((tool, concurrency, _), floor)| {
-                format!("`{}` at {concurrency}: {}", tool.title(), percent(floor.measured))
-            })
-            .collect();
-        if !floors.is_empty() {
-            answers.push(format!(
-                "The same cell run twice in a round differed in {} by up to: {}.",
-                metric.title(),
-                floors.join(", ")
-            ));
-        }
-    }
-    if noise.floors().any(|(_, floor)| floor.pairs < FEW_ROUNDS) {
-        let few = format!(
-            "With fewer than {FEW_ROUNDS} rounds, the largest difference at any concurrency counts for all, and nothing \
-             below 5 % is ranked."
-        );
-        answers.push(few);
     }
     answers
 }
@@ -298,16 +292,24 @@ fn bottlenecks(rows: &[Row]) -> Vec<String> {
 
 /// What other programs did meanwhile.
 fn quiet(rows: &[Row]) -> Vec<String> {
-    let runs = rows.iter().filter(|row| row.is_good()).count();
-    let disturbed = rows.iter().filter(|row| row.is_good() && is_disturbed(&row.cpu)).count();
+    let good: Vec<&Row> = rows.iter().filter(|row| row.is_good()).collect();
+    let disturbed = good.iter().filter(|row| is_disturbed(&row.cpu)).count();
+    let Some(taken) = Spread::of(good.iter().map(|row| row.cpu.foreign_pct)) else { return Vec::new() };
+    let worst = good.iter().max_by(|a, b| a.cpu.foreign_pct.total_cmp(&b.cpu.foreign_pct));
+    let worst = worst.and_then(|row| row.foreign_most.as_deref());
+    let mostly = worst.map(|name| format!(", mostly by `{name}`")).unwrap_or_default();
+    let stolen = Spread::of(good.iter().map(|row| row.cpu.stolen_pct)).map_or(0.0, |stolen| stolen.high);
     let told = format!(
-        "Other programs took more than {DISTURBING_PCT:.0} % of a core in {} of {}.",
+        "Other programs and the host took more than {DISTURBING_PCT:.0} % of a core in {} of {}. Programs took {:.1} % in \
+         the median run and {:.1} % at most{mostly}; the host at most {stolen:.1} %.",
         whole(disturbed as f64),
-        counted(runs, "run")
+        counted(good.len(), "run"),
+        taken.median,
+        taken.high,
     );
     let many =
         "**This machine was not quiet**: take the figures for a trial, not for a measurement.".to_owned();
-    if 4 * disturbed > runs { vec![many, told] } else { vec![told] }
+    if 4 * disturbed > good.len() { vec![many, told] } else { vec![told] }
 }
 
 #[cfg(test)]
@@ -326,7 +328,7 @@ mod tests {
     fn rounds(threads: f64) -> Vec<Row> {
         let of_round =
             |round| [row(round, "ring", 100.0), twin(round, "ring", 101.0), row(round, "threads", threads)];
-        (1..=3).flat_map(of_round).collect()
+        (1..=5).flat_map(of_round).collect()
     }
 
     #[test]
@@ -342,6 +344,17 @@ mod tests {
         );
         let text = said(&rounds(125.0));
         assert!(text.contains("`threads` was ahead of every other in 1"), "{text}");
+    }
+
+    #[test]
+    fn what_chance_may_give_is_not_called_certain() {
+        let mut rows = rounds(80.0);
+        rows.retain(|row| row.round <= 3);
+        let text = said(&rows);
+        let expected =
+            "requests a second: appears lower in 1 of 1 setting, by 20 %; no more than chance may give.";
+        assert!(text.contains(expected), "{text}");
+        assert!(text.contains("`ring` appears to have been ahead of every other in 1."), "{text}");
     }
 
     #[test]
@@ -370,6 +383,10 @@ mod tests {
         rows.iter_mut().for_each(|row| row.cpu.foreign_pct = 30.0);
         let text = said(&rows);
         assert!(text.starts_with("Was the machine quiet?\n**This machine was not quiet**"), "{text}");
+        rows[0].cpu.foreign_pct = 35.0;
+        rows[0].foreign_most = Some("rustc".to_owned());
+        let text = said(&rows);
+        assert!(text.contains("30.0 % in the median run and 35.0 % at most, mostly by `rustc`;"), "{text}");
     }
 
     #[test]
@@ -379,9 +396,9 @@ mod tests {
         rows[0].shares = vec![2100, 1900, 2000, 2000, 2000];
         let text = said(&rows);
         assert!(
-            text.contains("90,000 requests through Ringway with all backends alive, 0 failed and 7 had"),
+            text.contains("150,000 requests through Ringway with all backends alive, 0 failed and 7 had"),
             "{text}"
         );
-        assert!(text.contains("`ring`: a backend's share was at most 0.33 percentage points off"), "{text}");
+        assert!(text.contains("`ring`: a backend's share was at most 0.20 percentage points off"), "{text}");
     }
 }
