@@ -141,7 +141,12 @@ impl Log {
         }
     }
 
-    /// Lines that found the queue full.
+    /// Counts lines that were taken from the queue and could not be written.
+    pub fn lose(&self, lines: u64) {
+        self.inner.dropped.fetch_add(lines, Ordering::Relaxed);
+    }
+
+    /// Lines that found the queue full, or could not be written.
     pub fn dropped(&self) -> u64 {
         self.inner.dropped.load(Ordering::Relaxed)
     }
