@@ -1,27 +1,34 @@
-//! `ringway audit`: checks the promise of round robin from an access log.
+//! `ringway audit`: checks the promise of round robin from access logs.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
+use std::io::{self, BufRead, BufReader, Read, Seek};
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::{EXIT_FAILURE, fail, load, print};
+use super::{EXIT_FAILURE, EXIT_LATER, EXIT_OK, fail, load, print};
 use crate::config::Config;
-use crate::telemetry::audit::{Audit, Verdict};
+use crate::telemetry::audit::{Survey, Verdict};
 
-/// Check the promise of round robin from an access log.
+/// Check the promise of round robin from access logs.
 ///
-/// The picks of a cycle are numbered without a gap, none comes twice, and no two equal backends were picked a different
-/// number of times, but for 1. Exits with 1 where that does not hold, or where lines are missing.
+/// The picks of an upstream are numbered without a gap, none comes twice, and no two equal backends were picked a
+/// different number of times, but for 1. Exits with 1 where that does not hold.
+///
+/// A line is written when its exchange is over. So a pick without a line may be one that is still running: it is "not
+/// told yet", and where that is all there is to say, the exit code is 75. It is lost, and the code is 1, if its process
+/// has stopped: if the logs tell of a later process, or --stopped says so.
 #[derive(Args)]
 pub(super) struct Arguments {
-    /// The access log, text or JSON.
-    #[arg(value_name = "LOG")]
-    log: PathBuf,
-    /// The configuration, where backends have weights.
+    /// The access log, text or JSON; of a rotated one, all files that are left, the oldest first.
+    #[arg(value_name = "LOG", required = true)]
+    logs: Vec<PathBuf>,
+    /// The configuration: which backends there are, and their weights.
     #[arg(long, short, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// The process that wrote the last lines has stopped: whatever has no line is lost.
+    #[arg(long)]
+    stopped: bool,
 }
 
 pub(super) fn audit(arguments: &Arguments) -> u8 {
@@ -29,43 +36,114 @@ pub(super) fn audit(arguments: &Arguments) -> u8 {
         Ok(config) => config,
         Err(code) => return code,
     };
-    let mut audit = Audit::default();
-    let lines = File::open(&arguments.log).and_then(|file| {
-        BufReader::new(file).split(b'\n').try_for_each(|line| {
-            audit.take(&String::from_utf8_lossy(&line?));
-            Ok(())
-        })
-    });
-    if let Err(error) = lines {
-        return fail(&std::io::Error::new(error.kind(), format!("{}: {error}", arguments.log.display())));
+    let (verdicts, rest) = match read(&arguments.logs, config.as_ref(), arguments.stopped) {
+        Ok(read) => read,
+        Err(error) => return fail(&error),
+    };
+    let is_broken = verdicts.is_empty() || verdicts.iter().any(|verdict| !verdict.findings.is_empty());
+    let is_open = verdicts.iter().any(|verdict| !verdict.open.is_empty());
+    match (print(&(report(&verdicts) + &rest)), is_broken, is_open) {
+        (_, true, _) => EXIT_FAILURE,
+        (EXIT_OK, false, true) => EXIT_LATER,
+        (printed, false, _) => printed,
     }
-    let verdicts = audit.verdicts(|upstream, backend| weight(config.as_ref(), upstream, backend));
-    let is_kept = !verdicts.is_empty() && verdicts.iter().all(|verdict| verdict.findings.is_empty());
-    let printed = print(&report(&verdicts, audit.strange()));
-    if is_kept { printed } else { EXIT_FAILURE }
 }
 
-/// The weight of a backend; 1 where no configuration was given.
-fn weight(config: Option<&Config>, upstream: &str, backend: &str) -> u32 {
+/// Reads the logs twice: the verdicts, and what is to be said about lines that were not understood.
+fn read(paths: &[PathBuf], config: Option<&Config>, has_stopped: bool) -> io::Result<(Vec<Verdict>, String)> {
+    let mut logs: Vec<Log<'_>> = paths.iter().map(|path| Log::open(path)).collect::<Result<_, _>>()?;
+    let mut survey = Survey::default();
+    let mut rests = Vec::new();
+    for log in &mut logs {
+        rests.extend(log.lines(|line| survey.take(line))?.map(|rest| (&*log.path, rest)));
+    }
+    rests.retain(|(_, rest)| !survey.take_rest(rest));
+    let mut said = String::new();
+    if survey.strange() > 0 {
+        said += &format!("{} lines are none of an access log\n", survey.strange());
+    }
+    for (path, _) in &rests {
+        said += &format!("{}: the last line is not finished: left out\n", path.display());
+    }
+    let mut audit = survey.finish(|upstream| backends(config, upstream));
+    for log in &mut logs {
+        log.lines(|line| audit.take(line))?.into_iter().for_each(|rest| audit.take(&rest));
+    }
+    Ok((audit.verdicts(has_stopped), said))
+}
+
+/// A log that is read more than once, and always as much of it: it may be growing.
+struct Log<'a> {
+    path: &'a Path,
+    file: File,
+    length: u64,
+}
+
+impl<'a> Log<'a> {
+    fn open(path: &'a Path) -> io::Result<Self> {
+        let opened = File::open(path).and_then(|file| file.metadata().map(|about| (file, about)));
+        let (file, about) = opened.map_err(|error| told(path, &error))?;
+        if !about.is_file() {
+            return Err(told(path, &io::Error::other("not a regular file: a log is read twice")));
+        }
+        Ok(Self { path, file, length: about.len() })
+    }
+
+    /// Hands over each line, and returns what comes behind the last line's end.
+    fn lines(&mut self, take: impl FnMut(&str)) -> io::Result<Option<String>> {
+        self.read(take).map_err(|error| told(self.path, &error))
+    }
+
+    fn read(&mut self, mut take: impl FnMut(&str)) -> io::Result<Option<String>> {
+        self.file.rewind()?;
+        let (mut reader, mut line) = (BufReader::new((&self.file).take(self.length)), Vec::new());
+        while reader.read_until(b'\n', &mut line)? > 0 {
+            let text = String::from_utf8_lossy(&line);
+            match text.strip_suffix('\n') {
+                Some(text) => take(text),
+                None => return Ok(Some(text.into_owned())),
+            }
+            line.clear();
+        }
+        Ok(None)
+    }
+}
+
+/// An error with the file's name.
+fn told(path: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+}
+
+/// The backends of an upstream and their weights; none where no configuration was given.
+fn backends(config: Option<&Config>, upstream: &str) -> Vec<(String, u32)> {
     let upstream = config.and_then(|config| config.upstreams.iter().find(|u| u.name == upstream));
     let backends = upstream.map_or(&[][..], |upstream| &upstream.backends);
-    backends.iter().find(|b| b.address.to_string() == backend).map_or(1, |backend| backend.weight)
+    backends.iter().map(|backend| (backend.address.to_string(), backend.weight)).collect()
 }
 
-fn report(verdicts: &[Verdict], strange: u64) -> String {
+fn report(verdicts: &[Verdict]) -> String {
     let mut text = String::new();
-    for Verdict { upstream, cycles, counts, findings } in verdicts {
-        let word = if findings.is_empty() { "kept" } else { "NOT KEPT" };
+    for Verdict { upstream, cycles, counts, findings, untold, open, notes } in verdicts {
+        let word = match (findings.is_empty(), open.is_empty()) {
+            (false, _) => "NOT KEPT",
+            (true, true) => "kept",
+            (true, false) => "kept as far as the log tells",
+        };
         let picks: u64 = counts.iter().map(|(_, count)| count).sum();
         text += &format!("upstream {upstream}: {word}: {picks} picks in {cycles} cycles\n");
         counts.iter().for_each(|(backend, count)| text += &format!("  {backend:<24} {count:>10}\n"));
         findings.iter().for_each(|finding| text += &format!("  ! {finding}\n"));
+        if *untold > 0 {
+            text += &format!(
+                "  ? {untold} picks are not told yet: still running when the log ended, in an earlier "
+            );
+            text += "log, or lost\n";
+        }
+        open.iter().for_each(|open| text += &format!("  ? {open}\n"));
+        notes.iter().for_each(|note| text += &format!("  - {note}\n"));
     }
     if verdicts.is_empty() {
         text += "no line tells of a pick\n";
-    }
-    if strange > 0 {
-        text += &format!("{strange} lines are none of an access log\n");
     }
     text
 }

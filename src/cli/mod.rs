@@ -29,6 +29,8 @@ pub use demo::CONFIGURATION as DEMO_CONFIGURATION;
 pub const EXIT_OK: u8 = 0;
 /// Anything but the configuration: the command line, an address in use, what the kernel refused.
 pub const EXIT_FAILURE: u8 = 1;
+/// There is nothing wrong so far, and more to be known later: EX_TEMPFAIL of sysexits(3).
+pub const EXIT_LATER: u8 = 75;
 /// The configuration is bad, or could not be read: EX_CONFIG of sysexits(3).
 pub const EXIT_CONFIG: u8 = 78;
 
@@ -46,7 +48,8 @@ Examples:
 Exit codes:
   0   all is well
   1   a failure: the command line, an address in use, what the kernel refused; doctor: not
-      the best runtime of this build
+      the best runtime of this build; audit: the promise was not kept, or lines are lost
+  75  audit: the promise was kept as far as the log tells, but exchanges may still be running
   78  the configuration is bad or cannot be read; every error is on standard error,
       one a line: FILE:LINE: key.path: what is wrong";
 

@@ -1,7 +1,9 @@
 //! The thread that writes the access log.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -36,11 +38,17 @@ pub(super) struct Reopener {
     is_file: bool,
 }
 
+/// What ends a line of which only a part could be written: neither format knows it, so no such line is taken for a whole
+/// one.
+const CUT: &[u8] = b"~\n";
+
 /// Where lines are written.
 struct Out {
     writer: Box<dyn Write + Send>,
     /// Of a file.
     path: Option<PathBuf>,
+    /// The last line that was written lacks its end.
+    is_cut: bool,
 }
 
 /// The thread that writes.
@@ -59,19 +67,27 @@ pub(super) fn start(config: &LogConfig) -> io::Result<LogThread> {
     let wishes = Arc::default();
     let out = match &config.access {
         AccessLog::Off => return Ok(LogThread { log: Log::off(), wishes, thread: None }),
-        AccessLog::Stdout => Out { writer: Box::new(io::stdout()), path: None },
-        AccessLog::File(path) => Out { writer: open(path)?, path: Some(path.clone()) },
+        AccessLog::Stdout => Out::new(Box::new(stdout()?), None),
+        AccessLog::File(path) => Out::open(path)?,
     };
     let log = Log::queued(config.format, config.when_full);
     Ok(LogThread { thread: Some(spawn(&log, &wishes, out)?), log, wishes })
 }
 
-fn open(path: &Path) -> io::Result<Box<dyn Write + Send>> {
-    let file = OpenOptions::new().create(true).append(true).open(path).map_err(|error| {
-        let what = format!("cannot write the access log {}: {error}", path.display());
-        io::Error::new(error.kind(), what)
-    })?;
-    Ok(Box::new(file))
+/// Standard output without the buffer of the library, which takes for written what it only keeps.
+fn stdout() -> io::Result<File> {
+    Ok(File::from(io::stdout().as_fd().try_clone_to_owned()?))
+}
+
+/// Whether a file ends within a line, as one does whose writer was killed. What cannot be read is taken to be well.
+fn ends_in_a_line(path: &Path) -> bool {
+    let last_byte = || {
+        let file = File::open(path).ok()?;
+        let about = file.metadata().ok().filter(|about| about.is_file() && about.len() > 0)?;
+        let mut byte = [0];
+        file.read_exact_at(&mut byte, about.len() - 1).ok().map(|()| byte[0])
+    };
+    last_byte().is_some_and(|byte| byte != b'\n')
 }
 
 fn spawn(log: &Log, wishes: &Arc<Wishes>, mut out: Out) -> io::Result<Thread> {
@@ -113,7 +129,10 @@ impl LogThread {
             }
         }
         if self.log.dropped() > 0 {
-            notice(format_args!("the access log dropped {} lines: its queue was full", self.log.dropped()));
+            notice(format_args!(
+                "the access log dropped {} lines: its queue was full, or they could not be written",
+                self.log.dropped()
+            ));
         }
     }
 }
@@ -131,16 +150,60 @@ impl Reopener {
 }
 
 impl Out {
+    fn new(writer: Box<dyn Write + Send>, path: Option<PathBuf>) -> Self {
+        Self { writer, path, is_cut: false }
+    }
+
+    /// Opens a file for appending.
+    fn open(path: &Path) -> io::Result<Self> {
+        let file = OpenOptions::new().create(true).append(true).open(path).map_err(|error| {
+            let what = format!("cannot write the access log {}: {error}", path.display());
+            io::Error::new(error.kind(), what)
+        })?;
+        let out = Self::new(Box::new(file), Some(path.to_owned()));
+        // Looked at after it was opened: an open that fails has said why already.
+        Ok(Self { is_cut: ends_in_a_line(path), ..out })
+    }
+
     /// Opens the file again; what was written before stays in the old one, wherever that is now.
     fn reopen(&mut self) {
         let Some(path) = &self.path else { return };
-        match open(path) {
-            Ok(writer) => {
-                self.writer = writer;
+        match Self::open(path) {
+            Ok(out) => {
                 notice(format_args!("SIGUSR1: the access log {} is open anew", path.display()));
+                *self = out;
             }
             Err(error) => notice(format_args!("SIGUSR1: {error}; the old one is written on")),
         }
+    }
+
+    /// Writes whole lines, on a fresh line. If that fails: how many of them are not there in full, and why.
+    fn write(&mut self, lines: &[u8]) -> Result<(), (u64, io::Error)> {
+        let mut written = 0;
+        let result = self.write_counted(lines, &mut written);
+        if written > 0 {
+            self.is_cut = lines[written - 1] != b'\n';
+        }
+        result.map_err(|error| {
+            let lost = lines[written..].iter().filter(|byte| **byte == b'\n').count();
+            (lost as u64, error)
+        })
+    }
+
+    fn write_counted(&mut self, lines: &[u8], written: &mut usize) -> io::Result<()> {
+        if self.is_cut {
+            self.writer.write_all(CUT)?;
+            self.is_cut = false;
+        }
+        while *written < lines.len() {
+            match self.writer.write(&lines[*written..]) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(count) => *written += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.writer.flush()
     }
 }
 
@@ -156,11 +219,14 @@ fn write_all(log: &Log, wishes: &Wishes, out: &mut Out) {
         }
         lines.clear();
         if log.drain_into(&mut lines) {
-            let written = out.writer.write_all(&lines).and_then(|()| out.writer.flush());
-            if let Err(error) = written
-                && !std::mem::replace(&mut is_broken, true)
-            {
-                notice(format_args!("the access log cannot be written: {error}"));
+            match out.write(&lines) {
+                Ok(()) => {}
+                Err((lost, error)) => {
+                    log.lose(lost);
+                    if !std::mem::replace(&mut is_broken, true) {
+                        notice(format_args!("the access log cannot be written: {error}"));
+                    }
+                }
             }
             std::thread::sleep(GATHER);
         } else if is_last {
@@ -196,9 +262,85 @@ mod tests {
         }
     }
 
+    /// A disk that is full after so many bytes, until somebody makes room.
+    #[derive(Clone, Default)]
+    struct Disk {
+        room: Arc<std::sync::atomic::AtomicUsize>,
+        bytes: Arc<std::sync::Mutex<Vec<u8>>>,
+    }
+
+    impl Write for Disk {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            // In small pieces, as a pipe may take them.
+            let count = bytes.len().min(self.room.load(Ordering::Relaxed)).min(7);
+            if count == 0 {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            self.room.fetch_sub(count, Ordering::Relaxed);
+            self.bytes.lock().unwrap().extend_from_slice(&bytes[..count]);
+            Ok(count)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Disk {
+        /// Has so many bytes of room from now on.
+        fn room(&self, bytes: usize) {
+            self.room.store(bytes, Ordering::Relaxed);
+        }
+
+        fn text(&self) -> String {
+            String::from_utf8(self.bytes.lock().unwrap().clone()).unwrap()
+        }
+    }
+
+    #[test]
+    fn lines_that_find_no_room_are_counted_and_the_next_one_is_fresh() {
+        let disk = Disk::default();
+        let mut out = Out::new(Box::new(disk.clone()), None);
+        let lost = |result: Result<(), (u64, io::Error)>| result.map_err(|(lost, _)| lost);
+        disk.room(12);
+        assert_eq!(lost(out.write(b"one\ntwo\nthree\nfour\n")), Err(2));
+        assert_eq!(lost(out.write(b"five\n")), Err(1), "still full");
+        disk.room(1);
+        assert_eq!(lost(out.write(b"six\n")), Err(1), "no room for the end of the one that was cut");
+        disk.room(100);
+        assert_eq!(lost(out.write(b"seven\n")), Ok(()));
+        assert_eq!(disk.text(), "one\ntwo\nthre~~\nseven\n");
+        disk.room(4);
+        assert_eq!(lost(out.write(b"six\nten\n")), Err(1));
+        disk.room(100);
+        assert_eq!(lost(out.write(b"ten\n")), Ok(()));
+        assert!(disk.text().ends_with("six\nten\n"), "nothing was cut: {}", disk.text());
+    }
+
+    #[test]
+    fn lines_that_a_full_disk_does_not_take_are_counted_as_dropped() {
+        let access = AccessLog::File("/dev/full".into());
+        let config = LogConfig { access, format: LogFormat::Text, when_full: WhenFull::Wait };
+        let thread = start(&config).unwrap();
+        let log = thread.log();
+        (0..3).for_each(|_| write(&log));
+        thread.end(Duration::from_secs(10));
+        assert_eq!(log.dropped(), 3);
+    }
+
+    #[test]
+    fn a_file_that_ends_in_a_line_is_gone_on_with_on_a_fresh_one() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        for (before, after) in [("", "new\n"), ("old\n", "old\nnew\n"), ("ol", "ol~\nnew\n")] {
+            std::fs::write(file.path(), before).unwrap();
+            Out::open(file.path()).unwrap().write(b"new\n").map_err(|(_, error)| error).unwrap();
+            assert_eq!(std::fs::read_to_string(file.path()).unwrap(), after);
+        }
+    }
+
     fn running(writer: Box<dyn Write + Send>) -> LogThread {
         let (log, wishes) = (Log::queued(LogFormat::Text, WhenFull::Wait), Arc::default());
-        let out = Out { writer, path: None };
+        let out = Out::new(writer, None);
         LogThread { thread: Some(spawn(&log, &wishes, out).unwrap()), log, wishes }
     }
 

@@ -35,7 +35,7 @@ impl Shared {
     /// The state of a process that starts.
     pub fn new(config: Config, log: Log) -> Arc<Self> {
         let upstreams: Vec<Upstream> =
-            config.upstreams.iter().map(|upstream| Upstream::new(upstream, log.started_s())).collect();
+            config.upstreams.iter().map(|upstream| Upstream::new(upstream, log.started_us())).collect();
         let first_places = upstreams
             .iter()
             .scan(0, |next, upstream| {

@@ -102,8 +102,15 @@ impl Log {
 
     /// When the log was made, in seconds after 1970: a process that is started anew has a greater one.
     pub fn started_s(&self) -> u64 {
+        self.started_us() / 1_000_000
+    }
+
+    /// The same in microseconds: no two processes that write one log have the same, and JSON's numbers still hold it
+    /// exactly.
+    pub fn started_us(&self) -> u64 {
         let (_, time_of_day) = self.inner.anchor;
-        time_of_day.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
+        let since = time_of_day.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
     }
 
     /// A writer for one worker.
@@ -134,7 +141,12 @@ impl Log {
         }
     }
 
-    /// Lines that found the queue full.
+    /// Counts lines that were taken from the queue and could not be written.
+    pub fn lose(&self, lines: u64) {
+        self.inner.dropped.fetch_add(lines, Ordering::Relaxed);
+    }
+
+    /// Lines that found the queue full, or could not be written.
     pub fn dropped(&self) -> u64 {
         self.inner.dropped.load(Ordering::Relaxed)
     }

@@ -1,35 +1,73 @@
-//! Checks the promise of round robin from the lines of an access log, in either of its formats.
+//! Checks the promise of round robin from the lines of access logs, in either of their formats.
+//!
+//! The logs are read twice. The first reading, a [`Survey`], finds which picks there are and which backends take part in
+//! each cycle; with that the second one, an [`Audit`], checks each turn. So no pick has to be kept: memory grows with the
+//! cycles and with the gaps, not with the lines.
 
-use std::collections::{BTreeMap, HashMap};
-use std::fmt;
+mod findings;
+mod line;
+mod told;
+mod turns;
 
-use serde::Deserialize;
+use std::collections::{BTreeMap, BTreeSet};
 
-/// Findings of one upstream that are told; more are only counted.
-const TOLD: usize = 20;
+use findings::Findings;
+use line::Line;
+use told::Told;
+use turns::{Assumed, Backends};
 
-/// The picks that a log tells of, by upstream.
+/// Cycles of one process are numbered from the microsecond of its start, and one more by each change. So numbers that
+/// are further apart than a tenth of a second belong to two processes.
+const RESTART: u64 = 100_000;
+
+/// How long after its first line a log is sure to tell of whatever is picked, in microseconds: lines of several workers
+/// reach it within milliseconds, but not in order.
+const SETTLED_US: i64 = 1_000_000;
+
+/// What the first reading finds.
 #[derive(Debug, Default)]
-pub struct Audit {
+pub struct Survey {
     upstreams: BTreeMap<String, Picks>,
     /// Lines that are none of an access log.
     strange: u64,
+    /// When the exchange of the first line was over, in microseconds after 1970.
+    begins_us: Option<i64>,
 }
 
-/// What the log says of one upstream.
+/// The second reading.
+#[derive(Debug)]
+pub struct Audit {
+    survey: Survey,
+    /// The last cycle of any upstream.
+    last: u64,
+}
+
+/// What the logs say of one upstream.
 #[derive(Debug, Default)]
 struct Picks {
+    backends: Backends,
+    /// How often each backend was picked.
+    counts: Vec<u64>,
     cycles: BTreeMap<u64, Cycle>,
-    names: Vec<String>,
-    ids: HashMap<String, usize>,
-    doubled: Vec<(u64, u64)>,
+    doubled: Findings,
+    /// The lowest pick that was made when the logs had surely begun.
+    settled: Option<u64>,
 }
 
-/// The picks of one cycle, by their number.
-type Cycle = BTreeMap<u64, usize>;
+/// The picks of one cycle.
+#[derive(Debug, Default)]
+struct Cycle {
+    told: Told,
+    members: BTreeSet<usize>,
+    /// Backends that could not be connected to, as far as lines name them.
+    failed: BTreeSet<usize>,
+    /// There may be more of them.
+    hides_failures: bool,
+    assumed: Assumed,
+}
 
 /// What was found of one upstream.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct Verdict {
     /// Name of the upstream.
     pub upstream: String,
@@ -39,35 +77,53 @@ pub struct Verdict {
     pub counts: Vec<(String, u64)>,
     /// How the promise was broken, or why that cannot be told.
     pub findings: Vec<String>,
+    /// Picks that no line tells of and that nobody knows to be lost.
+    pub untold: u64,
+    /// Which these are, and what else only missing lines can tell.
+    pub open: Vec<String>,
+    /// What is no fault, but worth knowing.
+    pub notes: Vec<String>,
 }
 
-/// One line's pick.
-#[derive(Debug, Deserialize)]
-struct Line<'a> {
-    upstream: Option<&'a str>,
-    pick: Option<u64>,
-    cycle: Option<u64>,
-    backend: Option<&'a str>,
-    picked: Option<&'a str>,
-}
-
-impl Audit {
-    /// Takes one line of the log.
-    pub fn take(&mut self, line: &str) {
-        let Some(line) = Line::read(line) else {
+impl Survey {
+    /// Takes one line of a log.
+    pub fn take(&mut self, text: &str) {
+        let Some(line) = Line::read(text) else {
             self.strange += 1;
             return;
         };
+        self.begins_us = self.begins_us.or_else(|| line.ended_us());
         let Line { upstream: Some(upstream), pick: Some(number), cycle: Some(cycle), .. } = line else {
             return;
         };
-        let picked = line.picked.or(line.backend).unwrap_or("-");
         if !self.upstreams.contains_key(upstream) {
             self.upstreams.insert(upstream.to_owned(), Picks::default());
         }
         if let Some(picks) = self.upstreams.get_mut(upstream) {
-            picks.take(cycle, number, picked);
+            let settled_us = self.begins_us.map_or(i64::MAX, |begins| begins.saturating_add(SETTLED_US));
+            if picks.settled.is_none_or(|settled| number < settled)
+                && line.begun_us().is_some_and(|begun| begun > settled_us)
+            {
+                picks.settled = Some(number);
+            }
+            picks.survey(cycle, number, &line);
         }
+    }
+
+    /// Takes the rest of a log that does not end with a line's end, when all other lines were taken: it is being
+    /// written, or somebody has edited it. Nothing of it is believed that no other line says too; tells whether it was
+    /// taken.
+    pub fn take_rest(&mut self, text: &str) -> bool {
+        let is_known = Line::read(text).is_some_and(|line| {
+            let picks = line.upstream.and_then(|upstream| self.upstreams.get(upstream));
+            picks.zip(line.cycle).is_some_and(|(picks, cycle)| {
+                picks.cycles.contains_key(&cycle) && picks.backends.known(line.picked()).is_some()
+            })
+        });
+        if is_known {
+            self.take(text);
+        }
+        is_known
     }
 
     /// Lines that are none of an access log.
@@ -75,244 +131,229 @@ impl Audit {
         self.strange
     }
 
-    /// What was found, with the weights of the backends, which no log tells.
-    pub fn verdicts(&self, weight: impl Fn(&str, &str) -> u32) -> Vec<Verdict> {
-        let verdict = |(name, picks): (&String, &Picks)| picks.verdict(name, |backend| weight(name, backend));
-        self.upstreams.iter().map(verdict).collect()
+    /// Ends the first reading. `configured` gives the backends of an upstream and their weights, which no log tells;
+    /// none where there is no configuration.
+    pub fn finish(mut self, configured: impl Fn(&str) -> Vec<(String, u32)>) -> Audit {
+        for (upstream, picks) in &mut self.upstreams {
+            picks.configure(&configured(upstream));
+        }
+        let cycles = self.upstreams.values().filter_map(|picks| picks.cycles.keys().next_back());
+        Audit { last: cycles.max().copied().unwrap_or(0), survey: self }
     }
 }
 
-impl<'a> Line<'a> {
-    /// Reads a line of either format; `None` if it is of neither.
-    fn read(line: &'a str) -> Option<Self> {
-        if line.starts_with('{') {
-            return serde_json::from_str(line).ok();
+impl Audit {
+    /// Takes one line of a log, as the survey did.
+    pub fn take(&mut self, text: &str) {
+        let Some(line) = Line::read(text) else { return };
+        if let Line { upstream: Some(upstream), pick: Some(number), cycle: Some(cycle), .. } = line
+            && let Some(picks) = self.survey.upstreams.get_mut(upstream)
+            && let Some(cycle_picks) = picks.cycles.get_mut(&cycle)
+            && let Some(id) = picks.backends.known(line.picked())
+        {
+            let turns = cycle_picks.assumed.turns.iter_mut();
+            turns.for_each(|turns| turns.take(cycle, number, id, &picks.backends));
         }
-        let (_, quoted) = line.split_once('"')?;
-        let mut is_escaped = false;
-        let end = quoted.bytes().position(|byte| {
-            let is_end = byte == b'"' && !is_escaped;
-            is_escaped = byte == b'\\' && !is_escaped;
-            is_end
-        })?;
-        let word = |name: &str| {
-            let words = quoted[end + 1..].split(' ');
-            words
-                .filter_map(|word| word.split_once('='))
-                .find(|(key, _)| *key == name)
-                .map(|(_, value)| value)
-        };
-        word("status")?;
-        let number = |name| word(name).and_then(|value| value.parse().ok());
-        Some(Self {
-            upstream: word("upstream"),
-            pick: number("pick"),
-            cycle: number("cycle"),
-            backend: word("backend"),
-            picked: word("picked"),
-        })
+    }
+
+    /// What was found. A pick that no line tells of is lost if the process that made it has stopped: if `has_stopped`
+    /// says so, or if the logs tell of a later process. Else its exchange may still be running.
+    pub fn verdicts(&self, has_stopped: bool) -> Vec<Verdict> {
+        let last = if has_stopped { u64::MAX } else { self.last };
+        self.survey
+            .upstreams
+            .iter()
+            .map(|(name, picks)| picks.verdict(name, last, self.survey.begins_us))
+            .collect()
     }
 }
 
 impl Picks {
-    fn take(&mut self, cycle: u64, number: u64, backend: &str) {
-        let id = self.ids.get(backend).copied().unwrap_or_else(|| {
-            self.names.push(backend.to_owned());
-            self.ids.insert(backend.to_owned(), self.names.len() - 1);
-            self.names.len() - 1
-        });
-        if self.cycles.entry(cycle).or_default().insert(number, id).is_some() {
-            self.doubled.push((cycle, number));
+    fn survey(&mut self, cycle_number: u64, number: u64, line: &Line<'_>) {
+        let id = self.id(line.picked());
+        self.counts[id] += 1;
+        let failed: Vec<usize> = line.failed().map(|name| self.id(name)).collect();
+        let cycle = self.cycles.entry(cycle_number).or_default();
+        cycle.members.insert(id);
+        cycle.failed.extend(failed);
+        cycle.hides_failures |= line.hides_failures();
+        if !cycle.told.insert(number) {
+            self.doubled.push(format_args!("pick {number} of cycle {cycle_number} was made twice"));
         }
     }
 
-    fn verdict(&self, upstream: &str, weight: impl Fn(&str) -> u32) -> Verdict {
-        let weights: Vec<u64> = self.names.iter().map(|name| u64::from(weight(name).max(1))).collect();
-        let mut findings = Findings::default();
-        for (cycle, number) in &self.doubled {
-            findings.push(format_args!("pick {number} of cycle {cycle} was made twice"));
+    fn id(&mut self, name: &str) -> usize {
+        let id = self.backends.id(name);
+        self.counts.resize(self.backends.names.len(), 0);
+        id
+    }
+
+    fn configure(&mut self, configured: &[(String, u32)]) {
+        self.backends.are_known = !configured.is_empty();
+        for (name, weight) in configured {
+            let id = self.id(name);
+            self.backends.weights[id] = Some(*weight);
         }
-        for (nth, (cycle, picks)) in self.cycles.iter().enumerate() {
-            // The log may have been begun in the middle of its first cycle.
-            let begins = if nth == 0 { picks.keys().next().copied() } else { Some(0) };
-            let gaps = missing(picks, begins.unwrap_or(0));
-            for (from, to) in &gaps {
-                findings.push(format_args!("cycle {cycle} lacks picks {from} to {to}"));
-            }
-            if gaps.is_empty() {
-                self.check_turns(*cycle, picks, &weights, &mut findings);
-            }
+        for cycle in self.cycles.values_mut() {
+            cycle.assumed = Assumed::of(&cycle.told, &cycle.members, &self.backends);
         }
-        let mut counts: Vec<_> = self.names.iter().map(|name| (name.clone(), 0)).collect();
-        self.cycles.values().flat_map(Cycle::values).for_each(|id| counts[*id].1 += 1);
+    }
+
+    fn verdict(&self, upstream: &str, last: u64, begins_us: Option<i64>) -> Verdict {
+        let mut sequence = Sequence::default();
+        sequence.findings.extend(&self.doubled);
+        for (nth, run) in self.runs().iter().enumerate() {
+            let ends = run.last().map_or(0, |(number, _)| **number);
+            let is_over = last.saturating_sub(ends) > RESTART;
+            // Its number is the microsecond of its start.
+            let starts_before = |begins| run.first().is_none_or(|(number, _)| i128::from(**number) <= begins);
+            let is_begun = nth == 0 && begins_us.map(i128::from).is_none_or(starts_before);
+            let lacks = sequence.follow(run, is_begun.then_some(self.settled.unwrap_or(u64::MAX)), is_over);
+            self.check_absent(run, lacks, &mut sequence);
+        }
+        let turns = self.cycles.values().filter_map(|cycle| cycle.assumed.findings());
+        let turns = turns.inspect(|findings| sequence.findings.extend(findings));
+        if turns.map(Findings::count).sum::<usize>() > 0 && !self.backends.are_known {
+            sequence
+                .notes
+                .push("all weights are taken to be equal, as no configuration was given".to_owned());
+        }
+        sequence.notes.extend(self.strangers());
+        let mut counts: Vec<_> =
+            self.backends.names.iter().cloned().zip(self.counts.iter().copied()).collect();
         counts.sort();
-        let (upstream, cycles) = (upstream.to_owned(), self.cycles.len());
-        Verdict { upstream, cycles, counts, findings: findings.told() }
+        Verdict {
+            upstream: upstream.to_owned(),
+            cycles: self.cycles.len(),
+            counts,
+            findings: sequence.findings.into_lines(),
+            untold: sequence.untold,
+            open: sequence.open.into_lines(),
+            notes: sequence.notes,
+        }
     }
 
-    /// Each place of the cycle belongs to one backend, and each backend has as many of them as its weight says. So over
-    /// any picks that follow each other the counts of two equal ones differ by 1 at the most.
-    fn check_turns(&self, cycle: u64, picks: &Cycle, weights: &[u64], findings: &mut Findings) {
-        let mut members: Vec<usize> = picks.values().copied().collect();
-        members.sort_unstable();
-        members.dedup();
-        let divisor = members.iter().fold(0, |divisor, id| gcd(divisor, weights[*id])).max(1);
-        let length = members.iter().map(|id| weights[*id] / divisor).sum::<u64>().max(1);
-        let mut places: BTreeMap<u64, (u64, usize)> = BTreeMap::new();
-        let mut held = vec![0; self.names.len()];
-        for (number, id) in picks {
-            match places.get(&(number % length)) {
-                Some((_, other)) if other == id => {}
-                Some((earlier, other)) => findings.push(format_args!(
-                    "cycle {cycle}: pick {number} went to {}, though pick {earlier}, {} before it, went to {}",
-                    self.names[*id],
-                    number - earlier,
-                    self.names[*other]
-                )),
-                None => {
-                    places.insert(number % length, (*number, *id));
-                    held[*id] += 1;
-                    if held[*id] > weights[*id] / divisor {
-                        findings.push(format_args!(
-                            "cycle {cycle}: {} was picked {} times in {length} picks up to {number}, more than its share",
-                            self.names[*id], held[*id]
-                        ));
+    /// The cycles of each process: numbered closely, and the picks do not begin anew.
+    fn runs(&self) -> Vec<Vec<(&u64, &Cycle)>> {
+        let mut runs: Vec<Vec<(&u64, &Cycle)>> = Vec::new();
+        for (number, cycle) in &self.cycles {
+            let begins = cycle.told.span().map_or(0, |(first, _)| first);
+            match runs.last_mut() {
+                Some(run)
+                    if begins > 0 && run.last().is_some_and(|(last, _)| *number - **last <= RESTART) =>
+                {
+                    run.push((number, cycle));
+                }
+                _ => runs.push(vec![(number, cycle)]),
+            }
+        }
+        runs
+    }
+
+    /// Finds backends of the configuration that were left out of cycles, though no line tells of a reason. From pick
+    /// `lacks` on such a line may be missing.
+    fn check_absent(&self, run: &[(&u64, &Cycle)], lacks: u64, sequence: &mut Sequence) {
+        let hides_failures = run.iter().any(|(_, cycle)| cycle.hides_failures);
+        let failed: BTreeSet<usize> = run.iter().flat_map(|(_, cycle)| &cycle.failed).copied().collect();
+        let mut left_alone: BTreeMap<usize, u64> = BTreeMap::new();
+        for (number, cycle) in run {
+            let first = cycle.told.span().map_or(0, |(first, _)| first);
+            for id in &cycle.assumed.absent {
+                let said = format!("cycle {number}: {} was never picked", self.backends.names[*id]);
+                match (first, failed.contains(id) || hides_failures) {
+                    // The process begins with all backends eligible.
+                    (0, _) => sequence.findings.push(format_args!("{said}")),
+                    (_, true) => *left_alone.entry(*id).or_default() += 1,
+                    (_, false) if lacks < first => {
+                        sequence.open.push(format_args!("{said}; a line that is missing may tell why"));
+                    }
+                    (_, false) => {
+                        sequence.findings.push(format_args!("{said}, and no line tells that it had failed"));
                     }
                 }
             }
         }
+        sequence.notes.extend(left_alone.iter().map(|(id, count)| {
+            format!(
+                "{} was left out of {count} cycles, as backends that have failed are",
+                self.backends.names[*id]
+            )
+        }));
+    }
+
+    /// Backends that were picked and are none of the configuration's.
+    fn strangers(&self) -> impl Iterator<Item = String> {
+        let is_strange = |id: &usize| self.backends.are_known && self.backends.weights[*id].is_none();
+        let ids = (0..self.backends.names.len()).filter(is_strange);
+        ids.map(|id| {
+            format!("{} is not in the configuration: its weight is taken to be 1", self.backends.names[id])
+        })
     }
 }
 
-/// Runs of numbers that are missing, from `begins` to the last.
-fn missing(picks: &Cycle, begins: u64) -> Vec<(u64, u64)> {
-    let mut next = begins;
-    let mut gaps = Vec::new();
-    for number in picks.keys() {
-        if *number > next {
-            gaps.push((next, number - 1));
-        }
-        next = number + 1;
-    }
-    gaps
-}
-
-fn gcd(a: u64, b: u64) -> u64 {
-    if b == 0 { a } else { gcd(b, a % b) }
-}
-
-/// The first findings, and how many there were.
+/// Follows the numbers of picks, which run on from cycle to cycle, and finds those that are missing.
 #[derive(Default)]
-struct Findings {
-    told: Vec<String>,
-    count: usize,
+struct Sequence {
+    findings: Findings,
+    open: Findings,
+    untold: u64,
+    notes: Vec<String>,
 }
 
-impl Findings {
-    fn push(&mut self, finding: fmt::Arguments<'_>) {
-        self.count += 1;
-        if self.told.len() < TOLD {
-            self.told.push(finding.to_string());
+impl Sequence {
+    /// Follows the cycles of one process. If it was started before the logs begin, then picks below `settled` may be told
+    /// in an earlier log. Returns the first pick that is missing.
+    fn follow(&mut self, run: &[(&u64, &Cycle)], settled: Option<u64>, is_over: bool) -> u64 {
+        let mut lacks = None;
+        let mut earlier: Option<(u64, u64)> = None;
+        let mut settles = 0;
+        for (number, cycle) in run {
+            let Some((first, last)) = cycle.told.span() else { continue };
+            let expected = earlier.map_or(0, |(_, reached)| reached + 1);
+            let gap = (first > expected).then_some(expected);
+            lacks = lacks.or(gap).or_else(|| cycle.told.gaps().next().map(|(from, _)| from));
+            match earlier {
+                None => match settled.filter(|_| first > 0) {
+                    Some(settled) => {
+                        self.notes.push(format!("the log begins with pick {first} of cycle {number}"));
+                        settles = settled;
+                    }
+                    None => self.missing(**number, 0, first, is_over),
+                },
+                Some((before, reached)) if first <= reached => self.findings.push(format_args!(
+                    "cycle {number} begins with pick {first}, though cycle {before} before it had come to pick {reached}"
+                )),
+                Some((before, reached)) => self.gap(before, (reached + 1, first), settles, is_over),
+            }
+            for (from, to) in cycle.told.gaps() {
+                self.gap(**number, (from, to + 1), settles, is_over);
+            }
+            earlier = Some((**number, last));
         }
+        lacks.unwrap_or(u64::MAX)
     }
 
-    fn told(mut self) -> Vec<String> {
-        if self.count > self.told.len() {
-            self.told.push(format!("and {} more of the kind", self.count - self.told.len()));
+    /// Picks from the first of these numbers to before the second one are missing.
+    fn gap(&mut self, cycle: u64, (from, end): (u64, u64), settles: u64, is_over: bool) {
+        let settles = settles.clamp(from, end);
+        self.missing(cycle, from, settles, false);
+        self.missing(cycle, settles, end, is_over);
+    }
+
+    fn missing(&mut self, cycle: u64, from: u64, end: u64, is_lost: bool) {
+        if from >= end {
+            return;
         }
-        self.told
+        let picks =
+            if end - from == 1 { format!("pick {from}") } else { format!("picks {from} to {}", end - 1) };
+        if is_lost {
+            self.findings.push(format_args!("cycle {cycle} lacks {picks}"));
+        } else {
+            self.untold = self.untold.saturating_add(end - from);
+            self.open.push(format_args!("cycle {cycle}: {picks}"));
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn text(cycle: u64, number: u64, backend: &str) -> String {
-        format!(
-            "2026-11-23T21:53:51.476Z 127.0.0.1:5 \"GET /\\\" upstream=x pick=9\" host=h backend={backend} status=200 \
-             bytes=1 time=0.663ms upstream=u pick={number} cycle={cycle}"
-        )
-    }
-
-    fn findings(lines: &[String], weight: impl Fn(&str, &str) -> u32) -> Vec<String> {
-        let mut audit = Audit::default();
-        lines.iter().for_each(|line| audit.take(line));
-        assert_eq!(audit.strange(), 0);
-        audit.verdicts(weight).into_iter().flat_map(|verdict| verdict.findings).collect()
-    }
-
-    fn turns(cycle: u64, order: &str) -> Vec<String> {
-        (0..)
-            .zip(order.split(""))
-            .filter(|(_, b)| !b.is_empty())
-            .map(|(n, b)| text(cycle, n - 1, b))
-            .collect()
-    }
-
-    const EQUAL: fn(&str, &str) -> u32 = |_, _| 1;
-
-    #[test]
-    fn turns_in_order_keep_the_promise_whatever_the_order_of_the_lines() {
-        let mut lines = turns(0, "abcabcabca");
-        lines.reverse();
-        lines.extend(turns(1, "acacac"));
-        assert_eq!(findings(&lines, EQUAL), [""; 0]);
-        let mut audit = Audit::default();
-        lines.iter().for_each(|line| audit.take(line));
-        let verdict = &audit.verdicts(EQUAL)[0];
-        assert_eq!(verdict.cycles, 2);
-        assert_eq!(
-            verdict.counts,
-            [("a", 7), ("b", 3), ("c", 6)].map(|(name, count)| (name.to_owned(), count))
-        );
-    }
-
-    #[test]
-    fn gaps_and_doubles_are_found() {
-        let mut lines = turns(3, "abcabcabc");
-        lines.remove(4);
-        assert_eq!(findings(&lines, EQUAL), ["cycle 3 lacks picks 4 to 4"]);
-        lines = turns(3, "abcabcabc");
-        lines.push(text(3, 4, "b"));
-        assert_eq!(findings(&lines, EQUAL), ["pick 4 of cycle 3 was made twice"]);
-        let later = turns(4, "abc").split_off(1);
-        lines.extend(later);
-        assert_eq!(findings(&lines, EQUAL)[1..], ["cycle 4 lacks picks 0 to 0"]);
-    }
-
-    #[test]
-    fn shares_that_are_not_equal_are_found() {
-        assert_eq!(
-            findings(&turns(0, "abcabac"), EQUAL),
-            [
-                "cycle 0: pick 5 went to a, though pick 2, 3 before it, went to c",
-                "cycle 0: pick 6 went to c, though pick 0, 6 before it, went to a"
-            ]
-        );
-        assert_eq!(findings(&turns(0, "aab"), EQUAL).len(), 2);
-        let twice_a = |_: &str, backend: &str| if backend == "a" { 2 } else { 1 };
-        assert_eq!(findings(&turns(0, "abaabaaba"), twice_a), [""; 0]);
-        assert!(!findings(&turns(0, "ababab"), twice_a).is_empty());
-    }
-
-    #[test]
-    fn a_log_may_begin_in_the_middle_of_a_cycle() {
-        let mut lines = turns(7, "abab").split_off(2);
-        lines.extend(turns(8, "bb"));
-        assert_eq!(findings(&lines, EQUAL), [""; 0]);
-    }
-
-    #[test]
-    fn a_failover_counts_for_the_backend_that_was_picked() {
-        let line = |number: u64, picked: &str| {
-            format!(
-                "{{\"status\":200,\"backend\":\"z\",\"picked\":\"{picked}\",\"upstream\":\"u\",\"pick\":{number},\"cycle\":0}}"
-            )
-        };
-        assert_eq!(findings(&[line(0, "a"), line(1, "b"), line(2, "a")], EQUAL), [""; 0]);
-        let mut audit = Audit::default();
-        audit.take("not a log");
-        assert_eq!(audit.strange(), 1);
-    }
-}
+mod tests;

@@ -304,7 +304,7 @@ pub static METRICS: &[Metric] = &[
         kind: Kind::Counter,
         unit: "lines",
         labels: &[],
-        about: "Lines of the access log that found its queue full.",
+        about: "Lines of the access log that found its queue full, or could not be written.",
         read: |reading| vec![Sample::plain(reading.log_dropped as f64)],
     },
     Metric {

@@ -38,7 +38,7 @@ pub struct Pick<'a> {
     pub upstream: &'a str,
     /// The backend whose turn it was, by its configured address.
     pub backend: &'a str,
-    /// Its number in the cycle, counted from 0.
+    /// Its number among all picks of the upstream, counted from 0 since the process was started.
     pub number: u64,
     /// The cycle: a change of the eligible backends, or a start of the process, begins a new one with a greater number.
     pub cycle: u64,

@@ -14,6 +14,9 @@ use smallvec::SmallVec;
 use crate::balance::{BackendId, Policy};
 use crate::config::UpstreamConfig;
 
+/// Stands in the cursor of a cycle that is over, above any count of picks.
+const OVER: u64 = 1 << 63;
+
 /// A named group of backends with one balancer, shared by all workers.
 ///
 /// The promise: over any window of consecutive picks with weights and eligible backends unchanged, the counts of two
@@ -51,7 +54,10 @@ pub struct Backend {
 #[derive(Debug)]
 struct Cycle {
     number: u64,
+    /// Picks of all cycles before it.
+    earlier: u64,
     order: Vec<BackendId>,
+    /// Picks so far, and [`OVER`].
     cursor: AtomicU64,
     /// When the first ejected backend may come back.
     renew_at: Option<Instant>,
@@ -62,7 +68,7 @@ struct Cycle {
 pub struct Pick {
     /// The backend.
     pub backend: BackendId,
-    /// Picks of the cycle before it.
+    /// Picks of the upstream before it. The numbers run on from cycle to cycle, so none is missing where one ends.
     pub number: u64,
     /// The cycle: each one's number is greater than that of the one before.
     pub cycle: u64,
@@ -89,7 +95,8 @@ pub struct BackendState<'a> {
 pub struct InFlight<'a>(&'a Backend);
 
 impl Upstream {
-    /// All backends eligible, none in flight. Its cycles are numbered from `first_cycle` on.
+    /// All backends eligible, none in flight. Its cycles are numbered from `first_cycle` on: take a number that no
+    /// upstream of the name has had or will have, such as the microsecond, as its picks are counted from 0 anew.
     pub fn new(config: &UpstreamConfig, first_cycle: u64) -> Self {
         let backends: Vec<Backend> = config
             .backends
@@ -102,7 +109,7 @@ impl Upstream {
             })
             .collect();
         let ejected = vec![None; backends.len()];
-        let cycle = Cycle::new(first_cycle, &backends, config.policy, &ejected);
+        let cycle = Cycle::new(first_cycle, 0, eligible(&backends, config.policy, &ejected));
         Self {
             name: config.name.clone(),
             backend_idle: config.backend_idle,
@@ -156,9 +163,17 @@ impl Upstream {
             self.renew(now);
             cycle = self.cycle.load();
         }
-        let number = cycle.cursor.fetch_add(1, Ordering::Relaxed);
-        let backend = cycle.order[(number % cycle.order.len() as u64) as usize];
-        Pick { backend, number, cycle: cycle.number }
+        loop {
+            let turn = cycle.cursor.fetch_add(1, Ordering::Relaxed);
+            if turn < OVER {
+                let backend = cycle.order[(turn % cycle.order.len() as u64) as usize];
+                return Pick { backend, number: cycle.earlier + turn, cycle: cycle.number };
+            }
+            // Whoever ended the cycle holds the lock until the next one is there.
+            drop(cycle);
+            drop(self.lock_ejected());
+            cycle = self.cycle.load();
+        }
     }
 
     /// A backend that was not tried yet, after a failed connect; `None` when each eligible one was. No turn is taken.
@@ -219,8 +234,11 @@ impl Upstream {
     }
 
     fn store(&self, ejected: &[Option<Instant>]) {
-        let number = self.cycle.load().number + 1;
-        self.cycle.store(Arc::new(Cycle::new(number, &self.backends, self.policy, ejected)));
+        let turns = eligible(&self.backends, self.policy, ejected);
+        let last = self.cycle.load();
+        // From here on nobody picks from it, so the next one knows how many picks there were.
+        let picks = last.cursor.fetch_or(OVER, Ordering::Relaxed);
+        self.cycle.store(Arc::new(Cycle::new(last.number + 1, last.earlier + picks, turns)));
     }
 
     fn lock_ejected(&self) -> MutexGuard<'_, Vec<Option<Instant>>> {
@@ -245,31 +263,35 @@ impl Drop for InFlight<'_> {
 impl Cycle {
     /// How often a backend was picked.
     fn picks_of(&self, id: BackendId) -> u64 {
-        let picks = self.cursor.load(Ordering::Relaxed);
+        let picks = self.cursor.load(Ordering::Relaxed) & !OVER;
         let in_first =
             |length: usize| self.order[..length].iter().filter(|other| **other == id).count() as u64;
         let length = self.order.len();
         picks / length as u64 * in_first(length) + in_first((picks % length as u64) as usize)
     }
 
-    fn new(number: u64, backends: &[Backend], policy: &Policy, ejected: &[Option<Instant>]) -> Self {
-        let weights = |with_ejected: bool| -> Vec<(BackendId, u32)> {
-            (0..backends.len())
-                .filter(|i| with_ejected || ejected[*i].is_none())
-                .map(|i| (BackendId(i), backends[i].weight))
-                .collect()
-        };
-        let mut eligible = weights(false);
-        if eligible.is_empty() {
-            eligible = weights(true);
-        }
-        Self {
-            number,
-            order: (policy.cycle)(&eligible),
-            cursor: AtomicU64::new(0),
-            renew_at: ejected.iter().flatten().min().copied(),
-        }
+    fn new(number: u64, earlier: u64, (order, renew_at): (Vec<BackendId>, Option<Instant>)) -> Self {
+        Self { number, earlier, order, cursor: AtomicU64::new(0), renew_at }
     }
+}
+
+/// The order in which the backends that are not ejected, or else all, are picked, and when that may change.
+fn eligible(
+    backends: &[Backend],
+    policy: &Policy,
+    ejected: &[Option<Instant>],
+) -> (Vec<BackendId>, Option<Instant>) {
+    let weights = |with_ejected: bool| -> Vec<(BackendId, u32)> {
+        (0..backends.len())
+            .filter(|i| with_ejected || ejected[*i].is_none())
+            .map(|i| (BackendId(i), backends[i].weight))
+            .collect()
+    };
+    let mut eligible = weights(false);
+    if eligible.is_empty() {
+        eligible = weights(true);
+    }
+    ((policy.cycle)(&eligible), ejected.iter().flatten().min().copied())
 }
 
 #[cfg(test)]
@@ -323,6 +345,24 @@ mod tests {
     }
 
     #[test]
+    fn picks_are_numbered_without_a_gap_while_cycles_change() {
+        const PICKS: u64 = 20_000;
+        let (upstream, now) = (upstream(3), Instant::now());
+        let mut picks = std::thread::scope(|scope| {
+            let pick = || (0..PICKS).map(|_| upstream.pick(now)).collect::<Vec<_>>();
+            let workers = [scope.spawn(pick), scope.spawn(pick)];
+            while !workers.iter().all(|worker| worker.is_finished()) {
+                upstream.eject(BackendId(1), now);
+                upstream.restore(BackendId(1));
+            }
+            workers.map(|worker| worker.join().unwrap()).concat()
+        });
+        picks.sort_unstable_by_key(|pick| pick.number);
+        assert!(picks.iter().map(|pick| pick.number).eq(0..2 * PICKS));
+        assert!(picks.is_sorted_by_key(|pick| pick.cycle) && picks.last().unwrap().cycle > 0);
+    }
+
+    #[test]
     fn picks_are_numbered_and_a_change_begins_a_new_cycle() {
         let (upstream, now) = (upstream(2), Instant::now());
         let next = || {
@@ -331,7 +371,7 @@ mod tests {
         };
         assert_eq!([next(), next(), next()], [(0, 0, 0), (1, 1, 0), (0, 2, 0)]);
         upstream.eject(BackendId(0), now);
-        assert_eq!([next(), next()], [(1, 0, 1), (1, 1, 1)]);
+        assert_eq!([next(), next()], [(1, 3, 1), (1, 4, 1)]);
         let state = |upstream: &Upstream| {
             let (cycle, states) = upstream.state(now);
             let states = states.iter().map(|state| (state.picks, state.ejected_until.is_some()));
@@ -340,7 +380,7 @@ mod tests {
         assert_eq!(state(&upstream), (1, vec![(0, true), (2, false)]));
         upstream.restore(BackendId(0));
         let next = || upstream.pick(now);
-        assert_eq!([next(), next(), next()].map(|pick| (pick.number, pick.cycle)), [(0, 2), (1, 2), (2, 2)]);
+        assert_eq!([next(), next(), next()].map(|pick| (pick.number, pick.cycle)), [(5, 2), (6, 2), (7, 2)]);
         assert_eq!(state(&upstream), (2, vec![(2, false), (1, false)]));
     }
 

@@ -1,4 +1,4 @@
-//! The admin API, asked by curl and by the program's own commands, and the access log audited.
+//! The admin API, asked by curl and by the program's own commands.
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -21,7 +21,6 @@ on_each_runtime!(
     one_connection_too_many_is_refused_and_the_proxy_goes_on,
     a_unix_socket_serves_too_and_is_removed,
     a_drain_is_told,
-    the_log_that_was_written_keeps_the_promise,
     commands_show_what_the_api_tells,
 );
 
@@ -239,29 +238,6 @@ fn a_drain_is_told(runtime: &str) {
     assert_eq!(proxy.ended(PATIENCE).code(), Some(0));
     let said = proxy.stderr().join("\n");
     assert!(said.contains("what was served:") && said.contains("p99.99"), "{said}");
-}
-
-fn the_log_that_was_written_keeps_the_promise(runtime: &str) {
-    for format in ["text", "json"] {
-        let backends = start(&Addresses::ephemeral(5)).unwrap();
-        let setup = OneUpstream::new(&backends.addresses().cluster);
-        let config = setup.config().replace("when-full", &format!("format = \"{format}\"\nwhen-full"));
-        let _proxy = Proxy::run(runtime, &config, &[setup.listener]);
-        let url = setup.url("/");
-        tool("ab", &["-q", "-k", "-n", "500", "-c", "8", &url]);
-        let lines = setup.log_lines(500);
-        let log = tempfile::NamedTempFile::new().unwrap();
-        let audited = |lines: &[String]| {
-            std::fs::write(log.path(), lines.join("\n")).unwrap();
-            ringway_ends(&["audit", log.path().to_str().unwrap()])
-        };
-        let (code, said, _) = audited(&lines);
-        assert_eq!(code, Some(0), "{said}");
-        assert!(said.contains("upstream all: kept: 500 picks in 1 cycles"), "{said}");
-        let (code, said, _) = audited(&[&lines[..100], &lines[101..]].concat());
-        assert_eq!(code, Some(1), "{said}");
-        assert!(said.contains("lacks picks"), "{said}");
-    }
 }
 
 fn commands_show_what_the_api_tells(runtime: &str) {
