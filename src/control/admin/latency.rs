@@ -277,11 +277,10 @@ impl Row {
 mod tests {
     use super::*;
     use crate::config::{Config, Environment};
-    use crate::telemetry::record::Traffic;
-    use crate::telemetry::{Log, Moments, Record, Recorder};
+    use crate::telemetry::record::tests::record as fixture;
+    use crate::telemetry::{Log, Record, Recorder};
     use hdrhistogram::Histogram;
     use hdrhistogram::serialization::interval_log::IntervalLogIterator;
-    use std::net::SocketAddr;
 
     const CONFIG: &str = "[[listener]]\naddress = \"127.0.0.1:1\"\n[[route]]\nupstream = \"u\"\n[[route]]\npath = \"/v\"\n\
                           upstream = \"v\"\n[[upstream]]\nname = \"u\"\nbackends = [\"127.0.0.1:2\", \"127.0.0.1:3\"]\n\
@@ -295,22 +294,7 @@ mod tests {
     }
 
     fn record(recorder: &mut Recorder, place: usize, total_us: u64) {
-        let begun = Instant::now();
-        let mut moments = Moments::new(begun);
-        moments.done(begun + Duration::from_micros(total_us));
-        recorder.take(&Record {
-            moments,
-            client: SocketAddr::from(([127, 0, 0, 1], 5555)),
-            listener: "web",
-            request: b"GET /",
-            host: None,
-            pick: None,
-            backend: None,
-            place: Some(place),
-            traffic: Traffic::default(),
-            status: Some(200),
-            failure: None,
-        });
+        recorder.take(&Record { place: Some(place), ..fixture(total_us) });
     }
 
     fn totals(answer: &Answer) -> Vec<(Option<&str>, Option<&str>, u64, u64)> {
@@ -379,7 +363,7 @@ mod tests {
         assert_eq!(pick(Asked::default()), Ok(70));
         assert_eq!(pick(Asked { upstream: some("u"), ..Asked::default() }), Ok(30));
         assert_eq!(
-            pick(Asked { backend: some("127.0.0.1:3"), phase: some("head"), ..Asked::default() }),
+            pick(Asked { backend: some("127.0.0.1:3"), phase: some("request"), ..Asked::default() }),
             Ok(20)
         );
         assert!(pick(Asked { upstream: some("w"), ..Asked::default() }).is_err());
