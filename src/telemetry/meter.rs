@@ -35,12 +35,10 @@ pub struct Recorder {
 impl Meter {
     /// With nothing counted. There are as many shards with one writer as event loops.
     pub fn new(config: &Config) -> Self {
-        Self::with(SeriesTable::new(config), config.runtime.workers)
-    }
-
-    fn with(series: SeriesTable, workers: usize) -> Self {
+        let shards = config.runtime.workers + SHARED_SHARDS;
+        let series = SeriesTable::new(config, shards);
         let count = series.all().len();
-        let shards = (0..workers + SHARED_SHARDS).map(|_| Shard::new(count)).collect();
+        let shards = (0..shards).map(|_| Shard::new(count)).collect();
         Self { series, shards, recorders: AtomicUsize::new(0) }
     }
 

@@ -26,7 +26,7 @@ pub use meter::{Meter, Recorder};
 pub use moments::{Moments, Phases};
 pub use notice::notice;
 pub use record::Record;
-pub use series::{BACKEND_SERIES, Series, SeriesTable};
+pub use series::{Series, SeriesTable};
 pub use shard::{Counter, Phase};
 pub(crate) use switch::is_recording;
 #[cfg(feature = "recording-switch")]

@@ -89,6 +89,9 @@ pub enum Counter {
 
 const COUNTERS: usize = Counter::Reused as usize + 1;
 
+/// What a series takes in a shard where values of every size have come in every phase, but for a few words.
+pub(super) const SERIES_BYTES: usize = Phase::ALL.len() * BUCKETS * size_of::<AtomicU64>();
+
 /// What one shard knows of one series.
 #[derive(Debug)]
 struct Cells {
