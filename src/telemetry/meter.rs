@@ -198,6 +198,7 @@ mod tests {
                     now.count() >= before.count()
                         && now.since(&before).count() == now.count() - before.count()
                 );
+                assert!(now.mean_us() <= now.max_us() as f64, "{now:?}");
                 before = now;
             }
         });

@@ -138,7 +138,8 @@ impl Shard {
         self.series[series].get().map_or(0, |cells| cells.counters[counter as usize].load(Ordering::Relaxed))
     }
 
-    /// The distribution of a phase, as it is now.
+    /// The distribution of a phase, as it is now. The writer does not wait, and may go on between any two of these reads:
+    /// see [`Distribution::new`].
     pub(super) fn distribution(&self, series: usize, phase: Phase) -> Distribution {
         let Some(cells) = self.series[series].get() else { return Distribution::default() };
         let max_us = cells.maxima_us[phase as usize].load(Ordering::Relaxed);
