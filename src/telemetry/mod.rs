@@ -7,6 +7,7 @@ pub mod access_log;
 pub mod audit;
 pub mod catalogue;
 mod distribution;
+pub mod exposition;
 mod failures;
 mod line;
 mod meter;
