@@ -14,7 +14,7 @@ use super::seal::seal;
 use crate::config::Config;
 use crate::proxy::Shared;
 use crate::runtime::NotStarted;
-use crate::telemetry::{BACKEND_SERIES, notice};
+use crate::telemetry::notice;
 
 /// How long the process waits for the access log to be taken when it ends, and when it is to end at once.
 const LOG_PATIENCE: Duration = Duration::from_secs(2);
@@ -116,11 +116,12 @@ fn introduce(server: &Server) {
     for reason in &server.reasons {
         notice(format_args!("{reason}"));
     }
-    let beyond = server.shared().meter.series().beyond();
+    let series = server.shared().meter.series();
+    let (beyond, room) = (series.beyond(), series.room());
     if beyond > 0 {
         notice(format_args!(
             "{beyond} backends have no latency percentiles of their own: there is room for \
-             {BACKEND_SERIES}, and these are counted under their upstreams"
+             {room}, and these are counted under their upstreams"
         ));
     }
     let listeners = &server.shared().config.listeners;

@@ -1,4 +1,4 @@
-//! Every metric there is: its name, kind, unit and meaning, and where its samples come from. Nothing else renders one.
+//! Every metric there is: its name, kind, unit and meaning, and where its samples come from. `exposition.rs` writes them.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ pub struct Metric {
     pub labels: &'static [&'static str],
     /// What it means, for people.
     pub about: &'static str,
-    read: fn(&Reading) -> Vec<Sample>,
+    pub(super) read: fn(&Reading) -> Vec<Sample>,
 }
 
 /// What may be done with a metric.
@@ -29,6 +29,8 @@ pub enum Kind {
     Gauge,
     /// It counts values by how large they are.
     Histogram,
+    /// It counts values and sums them.
+    Summary,
 }
 
 /// What a process looks like at a moment: all that the samples are taken from.
@@ -48,12 +50,18 @@ pub struct Reading {
     pub accepted: u64,
     /// For each listener, connections that wait to be accepted.
     pub waiting: Vec<(String, usize)>,
+    /// How long connections have waited to be accepted, all of them together, as far as samples tell.
+    pub accept_wait_s: f64,
+    /// How many connections were accepted up to the last sample.
+    pub accept_wait_count: u64,
     /// Client connections that each worker serves.
     pub loads: Vec<usize>,
     /// How many of them the most loaded worker serves above the mean.
     pub skew: f64,
     /// Client connections that were handed from one worker to another.
     pub handed_over: u64,
+    /// Connections of the admin API that were closed at once, since all places were taken.
+    pub admin_refused: u64,
     /// Lines of the access log that found the queue full.
     pub log_dropped: u64,
     /// CPU time and resident memory of the process, where /proc tells.
@@ -88,38 +96,16 @@ pub struct BackendReading {
     pub is_eligible: bool,
 }
 
-struct Sample {
-    labels: Vec<String>,
-    value: Value,
+pub(super) struct Sample {
+    pub(super) labels: Vec<String>,
+    pub(super) value: Value,
 }
 
-enum Value {
+pub(super) enum Value {
     Number(f64),
     Distribution(Distribution),
+    Sum { sum: f64, count: u64 },
 }
-
-/// Bounds of the buckets of a histogram, in microseconds and in seconds as they are written.
-const BOUNDS: &[(u64, &str)] = &[
-    (50, "0.00005"),
-    (100, "0.0001"),
-    (250, "0.00025"),
-    (500, "0.0005"),
-    (1_000, "0.001"),
-    (2_500, "0.0025"),
-    (5_000, "0.005"),
-    (10_000, "0.01"),
-    (25_000, "0.025"),
-    (50_000, "0.05"),
-    (100_000, "0.1"),
-    (250_000, "0.25"),
-    (500_000, "0.5"),
-    (1_000_000, "1"),
-    (2_500_000, "2.5"),
-    (5_000_000, "5"),
-    (10_000_000, "10"),
-    (30_000_000, "30"),
-    (60_000_000, "60"),
-];
 
 const OF_BACKEND: &[&str] = &["upstream", "backend"];
 
@@ -182,6 +168,17 @@ pub static METRICS: &[Metric] = &[
         read: |reading| {
             let sample = |(listener, count): &(String, usize)| Sample::labelled([&**listener], *count as f64);
             reading.waiting.iter().map(sample).collect()
+        },
+    },
+    Metric {
+        name: "ringway_accept_wait_seconds",
+        kind: Kind::Summary,
+        unit: "seconds",
+        labels: &[],
+        about: "How long connections have waited to be accepted, estimated from samples of how many wait. The rate of the sum over that of the count is the mean.",
+        read: |reading| {
+            let (sum, count) = (reading.accept_wait_s, reading.accept_wait_count);
+            vec![Sample { labels: Vec::new(), value: Value::Sum { sum, count } }]
         },
     },
     Metric {
@@ -300,6 +297,14 @@ pub static METRICS: &[Metric] = &[
         read: |reading| vec![Sample::plain(reading.meter.series().beyond() as f64)],
     },
     Metric {
+        name: "ringway_admin_connections_refused_total",
+        kind: Kind::Counter,
+        unit: "connections",
+        labels: &[],
+        about: "Connections of the admin API that were closed at once, since it had as many as it may have and none of them was idle.",
+        read: |reading| vec![Sample::plain(reading.admin_refused as f64)],
+    },
+    Metric {
         name: "ringway_log_lines_dropped_total",
         kind: Kind::Counter,
         unit: "lines",
@@ -327,60 +332,25 @@ pub static METRICS: &[Metric] = &[
     },
 ];
 
-/// Everything in the text format of Prometheus, version 0.0.4.
-pub fn exposition(reading: &Reading) -> String {
-    let mut out = String::new();
-    for metric in METRICS {
-        let samples = (metric.read)(reading);
-        if samples.is_empty() {
-            continue;
-        }
-        let (name, kind) = (metric.name, metric.kind.name());
-        push(&mut out, format_args!("# HELP {name} {}\n# TYPE {name} {kind}\n", metric.about));
-        samples.iter().for_each(|sample| metric.write(&mut out, sample));
-    }
-    out
-}
-
 /// The table of the documentation, in Markdown.
 pub fn reference() -> String {
+    // A String takes everything.
     let mut out = "| Metric | Kind | Unit | Labels | Meaning |\n| --- | --- | --- | --- | --- |\n".to_owned();
     for Metric { name, kind, unit, labels, about, .. } in METRICS {
         let labels: Vec<_> = labels.iter().map(|label| format!("`{label}`")).collect();
         let row = format_args!("| `{name}` | {} | {unit} | {} | {about} |\n", kind.name(), labels.join(", "));
-        push(&mut out, row);
+        let _ = out.write_fmt(row);
     }
     out
 }
 
-impl Metric {
-    fn write(&self, out: &mut String, sample: &Sample) {
-        let name = self.name;
-        let pairs: Vec<_> =
-            self.labels.iter().copied().zip(sample.labels.iter().map(String::as_str)).collect();
-        let distribution = match &sample.value {
-            Value::Number(number) => {
-                return push(out, format_args!("{name}{} {number}\n", braces(&pairs, None)));
-            }
-            Value::Distribution(distribution) => distribution,
-        };
-        for (bound_us, bound) in BOUNDS {
-            let labels = braces(&pairs, Some(bound));
-            push(out, format_args!("{name}_bucket{labels} {}\n", distribution.count_up_to(*bound_us)));
-        }
-        let (all, labels, count) = (braces(&pairs, Some("+Inf")), braces(&pairs, None), distribution.count());
-        push(out, format_args!("{name}_bucket{all} {count}\n"));
-        push(out, format_args!("{name}_sum{labels} {}\n", distribution.sum_us() as f64 / 1e6));
-        push(out, format_args!("{name}_count{labels} {count}\n"));
-    }
-}
-
 impl Kind {
-    fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Self::Counter => "counter",
             Self::Gauge => "gauge",
             Self::Histogram => "histogram",
+            Self::Summary => "summary",
         }
     }
 }
@@ -450,25 +420,9 @@ fn of_backends(reading: &Reading, value: impl Fn(&BackendReading) -> f64) -> Vec
     reading.backends.iter().map(sample).collect()
 }
 
-/// `{name="value",…}`, or nothing.
-fn braces(pairs: &[(&str, &str)], bound: Option<&str>) -> String {
-    let mut all: Vec<String> =
-        pairs.iter().map(|(name, value)| format!("{name}=\"{}\"", escaped(value))).collect();
-    all.extend(bound.map(|bound| format!("le=\"{bound}\"")));
-    if all.is_empty() { String::new() } else { format!("{{{}}}", all.join(",")) }
-}
-
-fn escaped(value: &str) -> String {
-    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
-}
-
-fn push(out: &mut String, text: std::fmt::Arguments<'_>) {
-    // A String takes everything.
-    let _ = out.write_fmt(text);
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::exposition::exposition;
     use super::*;
     use crate::config::{Config, Environment};
 
@@ -484,9 +438,12 @@ mod tests {
             connections: 3,
             accepted: 7,
             waiting: vec![("web".to_owned(), 2)],
+            accept_wait_s: 0.25,
+            accept_wait_count: 6,
             loads: vec![1, 2],
             skew: 0.5,
             handed_over: 1,
+            admin_refused: 0,
             log_dropped: 0,
             usage: Some(Usage { cpu_s: 0.25, resident_bytes: 4096 }),
             backends: vec![],
@@ -510,6 +467,8 @@ mod tests {
             "# TYPE ringway_connections_accepted_total counter",
             "ringway_connections_accepted_total 7",
             "ringway_connections_waiting{listener=\"web\"} 2",
+            "ringway_accept_wait_seconds_sum 0.25",
+            "ringway_accept_wait_seconds_count 6",
             "ringway_runtime_info{runtime=\"ring\",reason=\"a \\\"quoted\\\"\\nreason\"} 1",
             "ringway_requests_total{upstream=\"\",backend=\"\",code=\"4xx\"} 0",
             "ringway_phase_duration_seconds_bucket{upstream=\"u\",backend=\"127.0.0.1:2\",phase=\"first-byte\",le=\"+Inf\"} 0",

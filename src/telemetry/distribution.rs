@@ -28,8 +28,13 @@ const fn lowest_in(bucket: usize) -> u64 {
     (bucket - doublings * HALF) << doublings
 }
 
+/// The largest value that falls into a bucket: into the last one, every one from there on.
+const fn highest_in(bucket: usize) -> u64 {
+    if bucket + 1 < BUCKETS { lowest_in(bucket + 1) - 1 } else { u64::MAX }
+}
+
 /// How often which values came, merged from all shards. Its counts come from the buckets and nothing else, so they are
-/// never torn; an exchange that ends while they are read may be missing here, or in `sum_us`.
+/// never torn, and the sum and the largest value are such as these counts can have.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Distribution {
     /// Buckets that are not empty, in their order.
@@ -39,7 +44,16 @@ pub struct Distribution {
 }
 
 impl Distribution {
+    /// `sum_us` and `max_us` were not read in the same moment as the counts: an exchange that ended meanwhile may be in one
+    /// and not in the other. So they are held to what the counted values can have summed to, and at rest are exact.
     pub(super) fn new(counts: Vec<(u32, u64)>, sum_us: u64, max_us: u64) -> Self {
+        let Some(&(last, _)) = counts.last() else { return Self::default() };
+        let sum = |of: fn(usize) -> u64| {
+            let all = counts.iter().map(|(bucket, count)| of(*bucket as usize).saturating_mul(*count));
+            all.fold(0, u64::saturating_add)
+        };
+        let sum_us = sum_us.clamp(sum(lowest_in), sum(highest_in));
+        let max_us = max_us.clamp(lowest_in(last as usize), highest_in(last as usize));
         Self { counts, sum_us, max_us }
     }
 
@@ -48,20 +62,32 @@ impl Distribution {
         self.counts.iter().map(|(_, count)| count).sum()
     }
 
-    /// Their sum in microseconds, exact.
+    /// Their sum in microseconds: exact if no exchange ended while it was read, or else to [`DIGITS`] digits.
     pub fn sum_us(&self) -> u64 {
         self.sum_us
     }
 
-    /// Their mean in microseconds, exact; 0 for none.
+    /// Their mean in microseconds, as exact as their sum; 0 for none.
     pub fn mean_us(&self) -> f64 {
         let count = self.count();
         if count == 0 { 0.0 } else { self.sum_us as f64 / count as f64 }
     }
 
-    /// The largest value in microseconds, exact; of what [`Distribution::since`] gives, to [`DIGITS`] digits.
+    /// The largest value in microseconds, as exact as the sum; of what [`Distribution::since`] gives, to [`DIGITS`] digits.
     pub fn max_us(&self) -> u64 {
         self.max_us
+    }
+
+    /// The value that so many of ten thousand do not exceed, in microseconds, to [`DIGITS`] digits; 0 for none. It is the
+    /// highest one of its bucket, as HdrHistogram has it.
+    pub fn value_at(&self, ten_thousandths: u64) -> u64 {
+        let rank = (u128::from(self.count()) * u128::from(ten_thousandths)).div_ceil(10_000).max(1);
+        let mut passed = 0;
+        let at = self.counts.iter().find(|(_, count)| {
+            passed += u128::from(*count);
+            passed >= rank
+        });
+        at.map_or(0, |(bucket, _)| highest_in(*bucket as usize).min(self.max_us))
     }
 
     /// How many values there are up to a bound, to [`DIGITS`] digits.
@@ -79,7 +105,7 @@ impl Distribution {
     #[must_use]
     pub fn merged(&self, other: &Self) -> Self {
         let counts = combined(&self.counts, &other.counts, u64::wrapping_add);
-        Self::new(counts, self.sum_us + other.sum_us, self.max_us.max(other.max_us))
+        Self { counts, sum_us: self.sum_us + other.sum_us, max_us: self.max_us.max(other.max_us) }
     }
 
     /// What came after an earlier reading of the same distribution.
@@ -87,8 +113,7 @@ impl Distribution {
     pub fn since(&self, earlier: &Self) -> Self {
         let mut counts = combined(&self.counts, &earlier.counts, u64::saturating_sub);
         counts.retain(|(_, count)| *count > 0);
-        let highest = counts.last().map_or(0, |(bucket, _)| lowest_in(*bucket as usize + 1) - 1);
-        Self::new(counts, self.sum_us.saturating_sub(earlier.sum_us), self.max_us.min(highest))
+        Self::new(counts, self.sum_us.saturating_sub(earlier.sum_us), self.max_us)
     }
 
     /// The same as a histogram of the `hdrhistogram` crate, in microseconds, bucket by bucket.
@@ -153,7 +178,37 @@ pub(super) mod tests {
         assert!(BUCKETS <= histogram.distinct_values());
     }
 
+    #[test]
+    fn an_exchange_that_ends_while_it_is_read_misleads_nobody() {
+        let torn = Distribution::new(vec![(10, 3), (2_048, 1)], 3 * 10 + 2_049 + 9_000_000, 9_000_000);
+        assert_eq!((torn.count(), torn.sum_us(), torn.max_us()), (4, 3 * 10 + 2_049, 2_049));
+        let counted_only = Distribution::new(vec![(10, 3)], 10, 10);
+        assert_eq!((counted_only.mean_us(), counted_only.max_us()), (10.0, 10));
+        assert_eq!(Distribution::new(vec![], 7, 7), Distribution::default());
+        // Each reading may be right by itself, and their difference not.
+        let earlier = Distribution::new(vec![(2_048, 2)], 2_048 + 2_049, 2_049);
+        let later = Distribution::new(vec![(10, 1), (2_048, 2)], 10 + 2_048 + 2_048, 2_049);
+        assert_eq!(later.since(&earlier).mean_us(), 10.0);
+    }
+
+    #[test]
+    fn percentiles_are_ranks_and_no_rounding_moves_them() {
+        // 99.9 / 100 * 1000 is a little more than 999 in floating point.
+        let thousand = of(&(1..=1000).collect::<Vec<_>>());
+        assert_eq!([5_000, 9_990, 9_999, 10_000].map(|at| thousand.value_at(at)), [500, 999, 1000, 1000]);
+        assert_eq!(Distribution::default().value_at(5_000), 0);
+    }
+
     proptest! {
+        #[test]
+        fn a_percentile_is_the_value_of_its_rank(mut values in some_values(), at in 0..=10_000_u64) {
+            values.push(7);
+            values.sort_unstable();
+            let rank = (values.len() as u64 * at).div_ceil(10_000).max(1);
+            let (of_rank, found) = (values[rank as usize - 1], of(&values).value_at(at));
+            prop_assert!(found >= of_rank && bucket_of(found) == bucket_of(of_rank), "{found} for {of_rank}");
+        }
+
         #[test]
         fn a_distribution_is_what_the_crate_would_have_recorded(values in some_values()) {
             let distribution = of(&values);

@@ -35,12 +35,10 @@ pub struct Recorder {
 impl Meter {
     /// With nothing counted. There are as many shards with one writer as event loops.
     pub fn new(config: &Config) -> Self {
-        Self::with(SeriesTable::new(config), config.runtime.workers)
-    }
-
-    fn with(series: SeriesTable, workers: usize) -> Self {
+        let shards = config.runtime.workers + SHARED_SHARDS;
+        let series = SeriesTable::new(config, shards);
         let count = series.all().len();
-        let shards = (0..workers + SHARED_SHARDS).map(|_| Shard::new(count)).collect();
+        let shards = (0..shards).map(|_| Shard::new(count)).collect();
         Self { series, shards, recorders: AtomicUsize::new(0) }
     }
 
@@ -140,12 +138,9 @@ fn measure(writing: &Writing<'_>, record: &Record<'_>) {
 mod tests {
     use super::*;
     use crate::config::Environment;
-    use crate::telemetry::Moments;
     use crate::telemetry::distribution::tests::{reference, some_values};
-    use crate::telemetry::record::Traffic;
+    use crate::telemetry::record::tests::record;
     use proptest::prelude::*;
-    use std::net::SocketAddr;
-    use std::time::{Duration, Instant};
 
     const WORKERS: usize = 2;
     const CONFIG: &str = "[[listener]]\naddress = \"127.0.0.1:1\"\n[[route]]\nupstream = \"u\"\n[[upstream]]\n\
@@ -154,27 +149,6 @@ mod tests {
     fn meter() -> Arc<Meter> {
         let environment = Environment { cores: WORKERS, descriptors: 1024 };
         Arc::new(Meter::new(&Config::parse(CONFIG, "test", &environment).unwrap().0))
-    }
-
-    fn record(total_us: u64) -> Record<'static> {
-        let begun = Instant::now();
-        let mut moments = Moments::new(begun);
-        moments.head_read(begun);
-        moments.submitted(begun);
-        moments.done(begun + Duration::from_micros(total_us));
-        Record {
-            moments,
-            client: SocketAddr::from(([127, 0, 0, 1], 5555)),
-            listener: "web",
-            request: b"GET /",
-            host: None,
-            pick: None,
-            backend: None,
-            place: Some(1),
-            traffic: Traffic { request_body: 1, response_body: 10, attempts: 2, reused: true },
-            status: Some(200),
-            failure: None,
-        }
     }
 
     #[test]
@@ -224,6 +198,7 @@ mod tests {
                     now.count() >= before.count()
                         && now.since(&before).count() == now.count() - before.count()
                 );
+                assert!(now.mean_us() <= now.max_us() as f64, "{now:?}");
                 before = now;
             }
         });

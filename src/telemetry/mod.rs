@@ -7,6 +7,7 @@ pub mod access_log;
 pub mod audit;
 pub mod catalogue;
 mod distribution;
+pub mod exposition;
 mod failures;
 mod line;
 mod meter;
@@ -26,7 +27,7 @@ pub use meter::{Meter, Recorder};
 pub use moments::{Moments, Phases};
 pub use notice::notice;
 pub use record::Record;
-pub use series::{BACKEND_SERIES, Series, SeriesTable};
+pub use series::{Series, SeriesTable};
 pub use shard::{Counter, Phase};
 pub(crate) use switch::is_recording;
 #[cfg(feature = "recording-switch")]

@@ -62,3 +62,31 @@ impl fmt::Debug for Record<'_> {
         write!(f, "Record(\"{}\" {:?})", self.request.escape_ascii(), self.status)
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use std::time::{Duration, Instant};
+
+    /// An exchange that took so long, all of it in the phase `request`, with the second backend of the configuration.
+    pub(crate) fn record(total_us: u64) -> Record<'static> {
+        let begun = Instant::now();
+        let mut moments = Moments::new(begun);
+        moments.head_read(begun);
+        moments.submitted(begun);
+        moments.done(begun + Duration::from_micros(total_us));
+        Record {
+            moments,
+            client: SocketAddr::from(([127, 0, 0, 1], 5555)),
+            listener: "web",
+            request: b"GET /",
+            host: None,
+            pick: None,
+            backend: None,
+            place: Some(1),
+            traffic: Traffic { request_body: 1, response_body: 10, attempts: 2, reused: true },
+            status: Some(200),
+            failure: None,
+        }
+    }
+}

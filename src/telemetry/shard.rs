@@ -89,6 +89,9 @@ pub enum Counter {
 
 const COUNTERS: usize = Counter::Reused as usize + 1;
 
+/// What a series takes in a shard where values of every size have come in every phase, but for a few words.
+pub(super) const SERIES_BYTES: usize = Phase::ALL.len() * BUCKETS * size_of::<AtomicU64>();
+
 /// What one shard knows of one series.
 #[derive(Debug)]
 struct Cells {
@@ -135,7 +138,8 @@ impl Shard {
         self.series[series].get().map_or(0, |cells| cells.counters[counter as usize].load(Ordering::Relaxed))
     }
 
-    /// The distribution of a phase, as it is now.
+    /// The distribution of a phase, as it is now. The writer does not wait, and may go on between any two of these reads:
+    /// see [`Distribution::new`].
     pub(super) fn distribution(&self, series: usize, phase: Phase) -> Distribution {
         let Some(cells) = self.series[series].get() else { return Distribution::default() };
         let max_us = cells.maxima_us[phase as usize].load(Ordering::Relaxed);

@@ -17,8 +17,10 @@ on_each_runtime!(
     two_readers_see_each_exchange_once_each,
     metrics_pass_promtool,
     state_is_told,
-    half_sent_requests_and_idle_connections_are_closed,
-    one_connection_too_many_is_refused_and_the_proxy_goes_on,
+    what_is_asked_for_wrongly_is_told,
+    pipelined_questions_are_all_answered,
+    half_sent_requests_are_closed_and_idle_connections_are_kept,
+    one_connection_too_many_is_refused_if_none_is_idle,
     a_unix_socket_serves_too_and_is_removed,
     a_drain_is_told,
     commands_show_what_the_api_tells,
@@ -176,21 +178,58 @@ fn until_closed(mut stream: TcpStream) -> String {
     }
 }
 
-fn half_sent_requests_and_idle_connections_are_closed(runtime: &str) {
+fn what_is_asked_for_wrongly_is_told(runtime: &str) {
     let scene = Scene::new(runtime, "");
+    let none = curl(&[&scene.url("/latencies")]);
+    assert_eq!(none.status, 404);
+    assert!(none.text().contains("/latency.hgrm"), "{}", none.text());
+    let posted = curl(&["-X", "POST", &scene.url("/metrics")]);
+    assert_eq!((posted.status, posted.field("Allow")), (405, Some("GET,HEAD")), "{}", posted.text());
+    let head = curl(&["-I", &scene.url("/metrics")]);
+    assert_eq!(head.status, 200);
+    let misspelt = curl(&[&scene.url("/latency?upsteam=all")]);
+    assert_eq!(misspelt.status, 400);
+    assert!(misspelt.text().contains("`upsteam`"), "{}", misspelt.text());
+    for unknown in ["upstream=none", "backend=none", "phase=none"] {
+        assert_eq!(curl(&[&scene.url(&format!("/latency?{unknown}"))]).status, 404, "{unknown}");
+    }
+    assert_eq!(curl(&[&scene.url("/latency?by=none")]).status, 400);
+    let filtered = scene.json("/latency?upstream=all&by=upstream&phase=added");
+    assert_eq!(filtered["series"].as_array().map(Vec::len), Some(1), "{filtered}");
+}
+
+fn pipelined_questions_are_all_answered(runtime: &str) {
+    let scene = Scene::new(runtime, "");
+    scene.exchange(REQUESTS);
+    let ask = "GET /latency?by=all HTTP/1.1\r\nHost: admin\r\n\r\n".repeat(49);
+    let last = "GET /metrics HTTP/1.1\r\nHost: admin\r\nConnection: close\r\n\r\n";
+    let came = until_closed(sent(scene.admin, &format!("{ask}{last}")));
+    assert_eq!(came.matches("HTTP/1.1 200 OK").count(), 50);
+    assert_eq!(came.matches("\"accept_wait\":{\"count\":").count(), 49);
+    assert!(came.contains("\nringway_accept_wait_seconds_sum "), "the last one too");
+}
+
+fn half_sent_requests_are_closed_and_idle_connections_are_kept(runtime: &str) {
+    let scene = Scene::new(runtime, "");
+    let ready = "GET /ready HTTP/1.1\r\nHost: admin\r\n\r\n";
+    let mut idle = sent(scene.admin, ready);
     let halves = ["", "GET /version HTTP/1.1\r\nHost: ad"].map(|half| sent(scene.admin, half));
-    let idle = sent(scene.admin, "GET /ready HTTP/1.1\r\nHost: admin\r\n\r\n");
-    let came = until_closed(idle);
-    assert!(came.starts_with("HTTP/1.1 200 ") && came.ends_with("ready\n"), "{came}");
     for half in halves {
         let came = until_closed(half);
         assert!(!came.contains(" 200 "), "{came}");
     }
+    idle.write_all(ready.replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n").as_bytes()).unwrap();
+    let came = until_closed(idle);
+    assert_eq!(came.matches("HTTP/1.1 200 OK").count(), 2, "{came}");
 }
 
-fn one_connection_too_many_is_refused_and_the_proxy_goes_on(runtime: &str) {
+fn one_connection_too_many_is_refused_if_none_is_idle(runtime: &str) {
     let scene = Scene::new(runtime, "");
+    let mut idle = sent(scene.admin, "GET /ready HTTP/1.1\r\nHost: admin\r\n\r\n");
+    idle.read_exact(&mut [0]).unwrap();
     let mut held: Vec<_> = (0..64).map(|_| sent(scene.admin, "GET /ready HTTP/1.1\r\nHost: ad")).collect();
+    let came = until_closed(idle);
+    assert!(came.ends_with("ready\n"), "it had its answer, and gave way: {came}");
     assert_eq!(until_closed(sent(scene.admin, "")), "", "it is closed without a word");
     scene.exchange(5);
     // It was not late: one that came before it is still served.
@@ -200,6 +239,7 @@ fn one_connection_too_many_is_refused_and_the_proxy_goes_on(runtime: &str) {
     drop(held);
     let latency = ["latency", "--admin", &scene.admin.to_string()];
     wait_for("there is room again", PATIENCE, || (ringway_ends(&latency).0 == Some(0)).then_some(()));
+    assert!(scene.text("/metrics").contains("\nringway_admin_connections_refused_total 1\n"));
 }
 
 fn a_unix_socket_serves_too_and_is_removed(runtime: &str) {

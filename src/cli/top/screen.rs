@@ -283,7 +283,14 @@ mod tests {
     }
 
     fn answer(seconds: Option<f64>, series: Vec<Row>) -> Answer {
-        Answer { id: "1-1".to_owned(), since: None, seconds, unit: "us".to_owned(), series }
+        Answer {
+            id: "1-1".to_owned(),
+            since: None,
+            seconds,
+            unit: "us".to_owned(),
+            series,
+            accept_wait: Default::default(),
+        }
     }
 
     /// Two upstreams, one of them with a backend that is left alone.

@@ -7,15 +7,17 @@ use std::net::{IpAddr, SocketAddr};
 /// The state of a socket that listens: TCP_LISTEN of the kernel.
 const LISTEN: &str = "0A";
 
-/// How many connections wait at each of these addresses, over all sockets that listen there. 0 where /proc does not tell.
+/// How many connections wait at each of these addresses, over all sockets that listen there. `None` where /proc does not tell,
+/// or nobody listens any more.
 ///
 /// In /proc/net/tcp the field rx_queue of a listening socket is the length of its accept queue, and sockets that listen
 /// come first: no more is read than these.
-pub(super) fn waiting(addresses: &[SocketAddr]) -> Vec<usize> {
+pub(super) fn waiting(addresses: &[SocketAddr]) -> Vec<Option<usize>> {
     let queues: Vec<_> =
         ["/proc/self/net/tcp", "/proc/self/net/tcp6"].iter().flat_map(|path| queues(path)).collect();
     let at = |address: &SocketAddr| {
-        queues.iter().filter(|(other, _)| other == address).map(|(_, count)| count).sum()
+        let here = queues.iter().filter(|(other, _)| other == address);
+        here.map(|(_, count)| *count).reduce(|all, one| all + one)
     };
     addresses.iter().map(at).collect()
 }
@@ -63,10 +65,11 @@ mod tests {
             let Ok(listener) = TcpListener::bind(address) else { continue };
             let address = listener.local_addr().unwrap();
             let clients: Vec<_> = (0..3).map(|_| TcpStream::connect(address).unwrap()).collect();
-            assert_eq!(waiting(&[address]), [3], "{address}");
+            assert_eq!(waiting(&[address]), [Some(3)], "{address}");
             drop(listener.accept().unwrap());
-            assert_eq!(waiting(&[address]), [2], "{address}");
-            drop(clients);
+            assert_eq!(waiting(&[address]), [Some(2)], "{address}");
+            drop((clients, listener));
+            assert_eq!(waiting(&[address]), [None], "{address}");
         }
     }
 }

@@ -8,6 +8,7 @@ use hdrhistogram::serialization::V2DeflateSerializer;
 use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, Tag};
 use serde::{Deserialize, Serialize};
 
+use super::accept_wait::{AcceptWait, AcceptWaitView, Waited};
 use crate::telemetry::{Distribution, Meter, Phase};
 
 /// Snapshots that are kept for `since`: with one a second, those of a quarter of an hour.
@@ -15,16 +16,17 @@ const KEPT: usize = 1024;
 /// Buckets that all of them may hold, 16 bytes each; the two latest are kept in any case.
 const KEPT_BUCKETS: usize = 1 << 20;
 
-/// What is asked for.
+/// What is asked for. What is misspelt is refused: it would be taken for everything.
 #[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Asked {
     /// The id of an earlier answer.
     pub(super) since: Option<String>,
     #[serde(default)]
     pub(super) by: By,
-    upstream: Option<String>,
-    backend: Option<String>,
-    phase: Option<String>,
+    pub(super) upstream: Option<String>,
+    pub(super) backend: Option<String>,
+    pub(super) phase: Option<String>,
 }
 
 /// What is put together in one row.
@@ -46,6 +48,7 @@ pub(super) struct Kept {
     at: Instant,
     /// For each series, one for each phase.
     distributions: Vec<Vec<Distribution>>,
+    waited: Waited,
 }
 
 /// The answers that `since` may name.
@@ -54,6 +57,7 @@ pub(super) struct Snapshots {
     started_s: u64,
     next: u64,
     kept: VecDeque<Arc<Kept>>,
+    accept_wait: Arc<AcceptWait>,
 }
 
 /// The answer of `/latency`.
@@ -69,6 +73,9 @@ pub struct Answer {
     pub unit: String,
     /// One for each phase of each backend, upstream, or of everything.
     pub series: Vec<Row>,
+    /// What no phase has: the wait of connections before they were accepted.
+    #[serde(default)]
+    pub accept_wait: AcceptWaitView,
 }
 
 /// Percentiles of one phase, in microseconds.
@@ -82,7 +89,7 @@ pub struct Row {
     pub phase: String,
     /// Exchanges.
     pub count: u64,
-    /// Exact.
+    /// Exact if no exchange ended while it was read, or else to three digits.
     pub mean: f64,
     /// To three digits, as all percentiles.
     pub p50: u64,
@@ -98,13 +105,13 @@ pub struct Row {
     /// As `p50`.
     #[serde(rename = "p99.99")]
     pub p99_99: u64,
-    /// Exact; since an earlier answer, to three digits.
+    /// As exact as the mean; since an earlier answer, to three digits.
     pub max: u64,
 }
 
 impl Snapshots {
-    pub(super) fn new(started_s: u64) -> Self {
-        Self { started_s, next: 1, kept: VecDeque::new() }
+    pub(super) fn new(started_s: u64, accept_wait: Arc<AcceptWait>) -> Self {
+        Self { started_s, next: 1, kept: VecDeque::new(), accept_wait }
     }
 
     /// Reads everything, and keeps it for later; the oldest are forgotten.
@@ -123,7 +130,7 @@ impl Snapshots {
         let of = |series| Phase::ALL.map(|phase| meter.distribution(series, phase)).to_vec();
         let distributions = (0..meter.series().all().len()).map(of).collect();
         let id = format!("{}-{}", self.started_s, self.next);
-        Kept { id, at: Instant::now(), distributions }
+        Kept { id, at: Instant::now(), distributions, waited: self.accept_wait.so_far() }
     }
 
     pub(super) fn find(&self, id: &str) -> Option<Arc<Kept>> {
@@ -151,20 +158,34 @@ impl Kept {
 }
 
 /// The answer of `/latency`.
-pub(super) fn answer(meter: &Meter, now: &Kept, earlier: Option<&Kept>, by: By) -> Answer {
-    let rows = |Group { upstream, backend, members }: Group| {
-        Phase::ALL.map(|phase| {
-            let distribution = now.over(earlier, &members, phase);
-            Row::new((upstream.clone(), backend.clone()), phase, &distribution)
-        })
+///
+/// # Errors
+/// What is named and does not exist.
+pub(super) fn answer(
+    meter: &Meter,
+    now: &Kept,
+    earlier: Option<&Kept>,
+    asked: &Asked,
+) -> Result<Answer, String> {
+    let phases = match &asked.phase {
+        Some(name) => vec![phase_named(name)?],
+        None => Phase::ALL.to_vec(),
     };
-    Answer {
+    let rows = |Group { upstream, backend, members }: Group| {
+        let row = |phase: &Phase| {
+            let distribution = now.over(earlier, &members, *phase);
+            Row::new((upstream.clone(), backend.clone()), *phase, &distribution)
+        };
+        phases.iter().map(row).collect::<Vec<_>>()
+    };
+    Ok(Answer {
         id: now.id.clone(),
         since: earlier.map(|earlier| earlier.id.clone()),
         seconds: earlier.map(|earlier| now.at.duration_since(earlier.at).as_secs_f64()),
         unit: "us".to_owned(),
-        series: groups(meter, by).into_iter().flat_map(rows).collect(),
-    }
+        series: groups(meter, asked)?.into_iter().flat_map(rows).collect(),
+        accept_wait: now.waited.since(earlier.map_or(Waited::default(), |earlier| earlier.waited)).view(),
+    })
 }
 
 /// The series that make up the rows of one backend, one upstream, or of everything.
@@ -175,17 +196,33 @@ struct Group {
 }
 
 /// In the order of the configuration. Exchanges without an upstream have no distribution.
-fn groups(meter: &Meter, by: By) -> Vec<Group> {
+fn groups(meter: &Meter, asked: &Asked) -> Result<Vec<Group>, String> {
     let mut groups: Vec<Group> = Vec::new();
-    for (index, series) in meter.series().all().iter().enumerate().skip(1) {
-        let upstream = (by != By::All).then(|| series.upstream.clone()).flatten();
-        let backend = (by == By::Backend).then(|| series.backend.clone()).flatten();
+    for index in members(meter, asked)? {
+        let series = &meter.series().all()[index];
+        let upstream = (asked.by != By::All).then(|| series.upstream.clone()).flatten();
+        let backend = (asked.by == By::Backend).then(|| series.backend.clone()).flatten();
         match groups.iter_mut().find(|group| group.upstream == upstream && group.backend == backend) {
             Some(group) => group.members.push(index),
             None => groups.push(Group { upstream, backend, members: vec![index] }),
         }
     }
-    groups
+    Ok(groups)
+}
+
+/// The series of what is asked for; all of them where nothing is named.
+fn members(meter: &Meter, asked: &Asked) -> Result<Vec<usize>, String> {
+    let is_asked = |asked: &Option<String>, is: &Option<String>| asked.is_none() || asked == is;
+    let all = meter.series().all().iter().enumerate().skip(1).filter(|(_, series)| {
+        is_asked(&asked.upstream, &series.upstream) && is_asked(&asked.backend, &series.backend)
+    });
+    let members: Vec<usize> = all.map(|(index, _)| index).collect();
+    if members.is_empty() { Err("there is no such upstream or backend".to_owned()) } else { Ok(members) }
+}
+
+fn phase_named(name: &str) -> Result<Phase, String> {
+    let known = || Phase::ALL.map(Phase::name).join(", ");
+    Phase::named(name).ok_or_else(|| format!("there is no phase \"{name}\": {}", known()))
 }
 
 /// The one distribution that is asked for: all upstreams and the total, where nothing else is said.
@@ -198,25 +235,8 @@ pub(super) fn pick(
     earlier: Option<&Kept>,
     asked: &Asked,
 ) -> Result<Distribution, String> {
-    let name = asked.phase.as_deref().unwrap_or(Phase::Total.name());
-    let phase = Phase::named(name)
-        .ok_or_else(|| format!("there is no phase \"{name}\": {}", Phase::ALL.map(Phase::name).join(", ")))?;
-    let is_asked = |asked: &Option<String>, is: &Option<String>| asked.is_none() || asked == is;
-    let members: Vec<usize> = meter
-        .series()
-        .all()
-        .iter()
-        .enumerate()
-        .skip(1)
-        .filter(|(_, series)| {
-            is_asked(&asked.upstream, &series.upstream) && is_asked(&asked.backend, &series.backend)
-        })
-        .map(|(index, _)| index)
-        .collect();
-    if members.is_empty() {
-        return Err("there is no such upstream or backend".to_owned());
-    }
-    Ok(now.over(earlier, &members, phase))
+    let phase = phase_named(asked.phase.as_deref().unwrap_or(Phase::Total.name()))?;
+    Ok(now.over(earlier, &members(meter, asked)?, phase))
 }
 
 /// Everything as an HdrHistogram interval log in microseconds, each series and phase with its tag. `begun` is when the
@@ -254,20 +274,18 @@ impl Row {
         phase: Phase,
         distribution: &Distribution,
     ) -> Self {
-        let histogram = distribution.histogram();
-        let at = |percentile| histogram.value_at_percentile(percentile).min(distribution.max_us());
         Self {
             upstream,
             backend,
             phase: phase.name().to_owned(),
             count: distribution.count(),
             mean: (distribution.mean_us() * 1000.0).round() / 1000.0,
-            p50: at(50.0),
-            p75: at(75.0),
-            p90: at(90.0),
-            p99: at(99.0),
-            p99_9: at(99.9),
-            p99_99: at(99.99),
+            p50: distribution.value_at(5_000),
+            p75: distribution.value_at(7_500),
+            p90: distribution.value_at(9_000),
+            p99: distribution.value_at(9_900),
+            p99_9: distribution.value_at(9_990),
+            p99_99: distribution.value_at(9_999),
             max: distribution.max_us(),
         }
     }
@@ -277,11 +295,10 @@ impl Row {
 mod tests {
     use super::*;
     use crate::config::{Config, Environment};
-    use crate::telemetry::record::Traffic;
-    use crate::telemetry::{Log, Moments, Record, Recorder};
+    use crate::telemetry::record::tests::record as fixture;
+    use crate::telemetry::{Log, Record, Recorder};
     use hdrhistogram::Histogram;
     use hdrhistogram::serialization::interval_log::IntervalLogIterator;
-    use std::net::SocketAddr;
 
     const CONFIG: &str = "[[listener]]\naddress = \"127.0.0.1:1\"\n[[route]]\nupstream = \"u\"\n[[route]]\npath = \"/v\"\n\
                           upstream = \"v\"\n[[upstream]]\nname = \"u\"\nbackends = [\"127.0.0.1:2\", \"127.0.0.1:3\"]\n\
@@ -295,22 +312,7 @@ mod tests {
     }
 
     fn record(recorder: &mut Recorder, place: usize, total_us: u64) {
-        let begun = Instant::now();
-        let mut moments = Moments::new(begun);
-        moments.done(begun + Duration::from_micros(total_us));
-        recorder.take(&Record {
-            moments,
-            client: SocketAddr::from(([127, 0, 0, 1], 5555)),
-            listener: "web",
-            request: b"GET /",
-            host: None,
-            pick: None,
-            backend: None,
-            place: Some(place),
-            traffic: Traffic::default(),
-            status: Some(200),
-            failure: None,
-        });
+        recorder.take(&Record { place: Some(place), ..fixture(total_us) });
     }
 
     fn totals(answer: &Answer) -> Vec<(Option<&str>, Option<&str>, u64, u64)> {
@@ -324,9 +326,9 @@ mod tests {
         [(0, 10), (1, 20), (1, 30), (2, 40)]
             .iter()
             .for_each(|(place, us)| record(&mut recorder, *place, *us));
-        let mut snapshots = Snapshots::new(7);
+        let mut snapshots = Snapshots::new(7, Arc::default());
         let now = snapshots.take(&meter);
-        let answer = |by| answer(&meter, &now, None, by);
+        let answer = |by| answer(&meter, &now, None, &Asked { by, ..Asked::default() }).unwrap();
         let (two, three, four) = (Some("127.0.0.1:2"), Some("127.0.0.1:3"), Some("127.0.0.1:4"));
         let rows = [(Some("u"), two, 1, 10), (Some("u"), three, 2, 30), (Some("v"), four, 1, 40)];
         assert_eq!(totals(&answer(By::Backend)), rows);
@@ -343,8 +345,9 @@ mod tests {
     #[test]
     fn two_readers_do_not_steal_from_each_other() {
         let (meter, mut recorder) = meter();
-        let mut snapshots = Snapshots::new(7);
+        let mut snapshots = Snapshots::new(7, Arc::default());
         let mut ids = [snapshots.take(&meter).id.clone(), snapshots.take(&meter).id.clone()];
+        let by_all = Asked { by: By::All, ..Asked::default() };
         let mut seen = [0, 0];
         for round in 0_usize..20 {
             record(&mut recorder, 0, 100);
@@ -352,7 +355,7 @@ mod tests {
             for reader in (0..2).filter(|reader| *reader == 0 || round % 3 == 2) {
                 let earlier = snapshots.find(&ids[reader]).unwrap();
                 let now = snapshots.take(&meter);
-                let answer = answer(&meter, &now, Some(&earlier), By::All);
+                let answer = answer(&meter, &now, Some(&earlier), &by_all).unwrap();
                 seen[reader] += totals(&answer)[0].2;
                 ids[reader] = answer.id;
             }
@@ -363,7 +366,7 @@ mod tests {
     #[test]
     fn snapshots_are_forgotten_in_their_order() {
         let (meter, _) = meter();
-        let mut snapshots = Snapshots::new(7);
+        let mut snapshots = Snapshots::new(7, Arc::default());
         let ids: Vec<_> = (0..=KEPT).map(|_| snapshots.take(&meter).id.clone()).collect();
         assert!(snapshots.find(&ids[0]).is_none() && snapshots.find(&ids[1]).is_some());
         assert!(snapshots.find("6-1").is_none());
@@ -373,13 +376,13 @@ mod tests {
     fn one_distribution_is_picked_and_what_does_not_exist_is_told() {
         let (meter, mut recorder) = meter();
         [(0, 10), (1, 20), (2, 40)].iter().for_each(|(place, us)| record(&mut recorder, *place, *us));
-        let now = Snapshots::new(7).take(&meter);
+        let now = Snapshots::new(7, Arc::default()).take(&meter);
         let pick = |asked: Asked| pick(&meter, &now, None, &asked).map(|distribution| distribution.sum_us());
         let some = |name: &str| Some(name.to_owned());
         assert_eq!(pick(Asked::default()), Ok(70));
         assert_eq!(pick(Asked { upstream: some("u"), ..Asked::default() }), Ok(30));
         assert_eq!(
-            pick(Asked { backend: some("127.0.0.1:3"), phase: some("head"), ..Asked::default() }),
+            pick(Asked { backend: some("127.0.0.1:3"), phase: some("request"), ..Asked::default() }),
             Ok(20)
         );
         assert!(pick(Asked { upstream: some("w"), ..Asked::default() }).is_err());
@@ -387,10 +390,27 @@ mod tests {
     }
 
     #[test]
+    fn rows_are_those_that_are_asked_for() {
+        let (meter, mut recorder) = meter();
+        [(0, 10), (1, 20), (2, 40)].iter().for_each(|(place, us)| record(&mut recorder, *place, *us));
+        let now = Snapshots::new(7, Arc::default()).take(&meter);
+        let some = |name: &str| Some(name.to_owned());
+        let asked = Asked { upstream: some("u"), phase: some("total"), by: By::Upstream, ..Asked::default() };
+        let of_one = answer(&meter, &now, None, &asked).unwrap();
+        assert_eq!((of_one.series.len(), totals(&of_one)), (1, vec![(Some("u"), None, 2, 20)]));
+        for asked in [
+            Asked { upstream: some("w"), ..Asked::default() },
+            Asked { phase: some("w"), ..Asked::default() },
+        ] {
+            assert!(answer(&meter, &now, None, &asked).is_err(), "{asked:?}");
+        }
+    }
+
+    #[test]
     fn the_interval_log_is_read_by_the_crate() {
         let (meter, mut recorder) = meter();
         record(&mut recorder, 2, 4_000);
-        let now = Snapshots::new(7).take(&meter);
+        let now = Snapshots::new(7, Arc::default()).take(&meter);
         let log = interval_log(&meter, &now, None, (now.at, 1_795_000_000)).unwrap();
         let entries: Vec<_> = IntervalLogIterator::new(log.as_bytes()).filter_map(Result::ok).collect();
         assert!(log.contains("#[StartTime: 1795000000.000"), "{log}");

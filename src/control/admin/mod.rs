@@ -1,16 +1,20 @@
 //! The admin API: what the proxy counts, measures and knows, over HTTP. It reads, and changes nothing.
 
 mod accept;
+mod accept_wait;
 mod backlog;
 mod client;
 mod hgrm;
 mod latency;
+mod pace;
+mod patience;
 mod reading;
 mod socket;
 mod state;
 mod table;
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -25,9 +29,13 @@ use super::launch::Server;
 use crate::config::AdminAddress;
 use crate::proxy::Shared;
 use crate::runtime::{DrainSignal, Peers};
-use crate::telemetry::{Phase, catalogue};
-use latency::{Asked, Kept, Snapshots};
+use crate::telemetry::{Phase, exposition};
+use accept::Places;
+use accept_wait::AcceptWait;
+use latency::{Asked, By, Kept, Snapshots};
+use pace::Pace;
 
+pub use accept_wait::AcceptWaitView;
 pub use client::ask;
 pub use hgrm::PERCENTILES;
 pub use latency::{Answer, Row};
@@ -38,7 +46,8 @@ pub use table::{duration, table};
 const PAGES: &str = "\
 Ringway's admin API. It reads, and changes nothing.
   /metrics         for Prometheus
-  /latency         percentiles of each phase, JSON; ?since=ID: since an earlier answer; ?by=backend|upstream|all
+  /latency         percentiles of each phase, JSON; ?by=backend|upstream|all, ?since=ID: since an
+                   earlier answer, ?upstream=…&backend=…&phase=…
   /latency.hgrm    a percentile distribution for the HdrHistogram plotter; ?upstream=…&backend=…&phase=…&since=ID
   /latency.hlog    an HdrHistogram interval log, one tag a series and phase; ?since=ID
   /upstreams       backends: whether they take part, what is in flight, picks
@@ -57,6 +66,9 @@ pub(super) struct Admin {
     peers: Peers,
     started: Instant,
     snapshots: Mutex<Snapshots>,
+    places: Arc<Places>,
+    pace: Pace,
+    accept_wait: Arc<AcceptWait>,
 }
 
 /// What is measured now, and what was when the snapshot that `since` names was taken.
@@ -65,8 +77,11 @@ type Taken = (Arc<Kept>, Option<Arc<Kept>>);
 impl Admin {
     pub(super) fn new(server: &Server) -> Arc<Self> {
         let shared = Arc::clone(server.shared());
+        let accept_wait = Arc::<AcceptWait>::default();
         Arc::new(Self {
-            snapshots: Mutex::new(Snapshots::new(shared.log.started_s())),
+            snapshots: Mutex::new(Snapshots::new(shared.log.started_s(), Arc::clone(&accept_wait))),
+            accept_wait,
+            pace: Pace::default(),
             shared,
             drain: server.drain_signal(),
             runtime: server.runtime,
@@ -74,7 +89,13 @@ impl Admin {
             reasons: server.reasons.clone(),
             peers: server.peers().clone(),
             started: Instant::now(),
+            places: Places::new(),
         })
+    }
+
+    /// Where clients connect to.
+    fn addresses(&self) -> Vec<SocketAddr> {
+        self.shared.config.listeners.iter().map(|listener| listener.address).collect()
     }
 
     fn snapshots(&self) -> MutexGuard<'_, Snapshots> {
@@ -99,6 +120,8 @@ impl Admin {
 
 /// Serves the pages until the process ends.
 pub(super) async fn serve(socket: AdminSocket, admin: Arc<Admin>) {
+    let places = Arc::clone(&admin.places);
+    let sampled = accept_wait::sample(Arc::clone(&admin));
     let pages = Router::new()
         .route("/", get(async || PAGES))
         .route("/metrics", get(metrics))
@@ -117,43 +140,48 @@ pub(super) async fn serve(socket: AdminSocket, admin: Arc<Admin>) {
         )
         .route("/ready", get(ready))
         .route("/version", get(version))
+        .fallback(async || (StatusCode::NOT_FOUND, format!("there is no such page\n\n{PAGES}")))
+        .method_not_allowed_fallback(async || {
+            (StatusCode::METHOD_NOT_ALLOWED, "the admin API reads, and changes nothing: GET and HEAD alone\n")
+        })
         .with_state(admin);
-    socket.serve(pages).await;
+    tokio::select! {
+        () = socket.serve(pages, places) => {}
+        () = sampled => {}
+    }
 }
 
 async fn metrics(State(admin): State<Arc<Admin>>) -> Response {
-    let text = catalogue::exposition(&reading::take(&admin));
+    let text = admin.pace.turn(|| exposition::exposition(&reading::take(&admin))).await;
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
 }
 
 async fn latency_table(State(admin): State<Arc<Admin>>, Query(asked): Query<Asked>) -> Response {
-    match admin.taken(asked.since.as_deref()) {
-        Ok((now, earlier)) => json(&latency::answer(&admin.shared.meter, &now, earlier.as_deref(), asked.by)),
-        Err(gone) => *gone,
-    }
+    let page = || {
+        let (now, earlier) = admin.taken(asked.since.as_deref())?;
+        let answer = latency::answer(&admin.shared.meter, &now, earlier.as_deref(), &asked);
+        Ok(answer.map_or_else(not_found, |answer| json(&answer)))
+    };
+    either(admin.pace.turn(page).await)
 }
 
 async fn percentiles(State(admin): State<Arc<Admin>>, Query(asked): Query<Asked>) -> Response {
-    let (now, earlier) = match admin.looked_at(asked.since.as_deref()) {
-        Ok(taken) => taken,
-        Err(gone) => return *gone,
+    let page = || {
+        let (now, earlier) = admin.looked_at(asked.since.as_deref())?;
+        let picked = latency::pick(&admin.shared.meter, &now, earlier.as_deref(), &asked);
+        Ok(picked.map_or_else(not_found, |distribution| text(hgrm::write(&distribution))))
     };
-    match latency::pick(&admin.shared.meter, &now, earlier.as_deref(), &asked) {
-        Ok(distribution) => text(hgrm::write(&distribution)),
-        Err(what) => (StatusCode::NOT_FOUND, format!("{what}\n")).into_response(),
-    }
+    either(admin.pace.turn(page).await)
 }
 
 async fn interval_log(State(admin): State<Arc<Admin>>, Query(asked): Query<Asked>) -> Response {
-    let (now, earlier) = match admin.looked_at(asked.since.as_deref()) {
-        Ok(taken) => taken,
-        Err(gone) => return *gone,
+    let begun = (admin.started, admin.shared.log.started_s());
+    let page = || {
+        let (now, earlier) = admin.looked_at(asked.since.as_deref())?;
+        let log = latency::interval_log(&admin.shared.meter, &now, earlier.as_deref(), begun);
+        Ok(log.map_or_else(failed, text))
     };
-    let started_s = admin.shared.log.started_s();
-    match latency::interval_log(&admin.shared.meter, &now, earlier.as_deref(), (admin.started, started_s)) {
-        Ok(log) => text(log),
-        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
-    }
+    either(admin.pace.turn(page).await)
 }
 
 async fn ready(State(admin): State<Arc<Admin>>) -> Response {
@@ -189,6 +217,18 @@ fn gone(id: &str) -> Response {
     (StatusCode::GONE, text).into_response()
 }
 
+fn either(page: Result<Response, Box<Response>>) -> Response {
+    page.unwrap_or_else(|gone| *gone)
+}
+
+fn not_found(what: String) -> Response {
+    (StatusCode::NOT_FOUND, format!("{what}\n")).into_response()
+}
+
+fn failed(error: impl std::fmt::Display) -> Response {
+    (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response()
+}
+
 fn text(text: String) -> Response {
     ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response()
 }
@@ -196,15 +236,16 @@ fn text(text: String) -> Response {
 fn json(value: &impl Serialize) -> Response {
     match serde_json::to_string(value) {
         Ok(text) => ([(header::CONTENT_TYPE, "application/json")], text + "\n").into_response(),
-        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
+        Err(error) => failed(error),
     }
 }
 
 /// The percentiles of all time by upstream, as a table: the total, and what of it the proxy has added. `None` if nothing
 /// was exchanged.
 pub(super) fn summary(shared: &Shared) -> Option<String> {
-    let now = Snapshots::new(0).take(&shared.meter);
-    let mut rows = latency::answer(&shared.meter, &now, None, latency::By::Upstream).series;
+    let now = Snapshots::new(0, Arc::default()).take(&shared.meter);
+    let asked = Asked { by: By::Upstream, ..Asked::default() };
+    let mut rows = latency::answer(&shared.meter, &now, None, &asked).ok()?.series;
     rows.retain(|row| [Phase::Total.name(), Phase::Added.name()].contains(&row.phase.as_str()));
     table(&rows)
 }

@@ -19,11 +19,13 @@ pub(super) fn take(admin: &Admin) -> Reading {
             is_eligible: state.ejected_until.is_none(),
         })
     });
-    let listeners = &shared.config.listeners;
-    let addresses: Vec<_> = listeners.iter().map(|listener| listener.address).collect();
-    let names = listeners.iter().map(|listener| listener.name.clone());
+    let names = shared.config.listeners.iter().map(|listener| listener.name.clone());
+    let waiting = names.zip(backlog::waiting(&admin.addresses()));
+    let waited = admin.accept_wait.so_far();
     Reading {
-        waiting: names.zip(backlog::waiting(&addresses)).collect(),
+        waiting: waiting.filter_map(|(name, count)| Some((name, count?))).collect(),
+        accept_wait_s: waited.seconds(),
+        accept_wait_count: waited.accepted,
         runtime: admin.runtime,
         reason: std::iter::once(admin.why)
             .chain(admin.reasons.iter().map(String::as_str))
@@ -36,6 +38,7 @@ pub(super) fn take(admin: &Admin) -> Reading {
         loads: admin.peers.loads(),
         skew: admin.peers.skew(),
         handed_over: admin.peers.handed_over(),
+        admin_refused: admin.places.refused(),
         log_dropped: shared.log.dropped(),
         usage: usage(),
         backends: backends.collect(),

@@ -7,11 +7,12 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use axum::Router;
 use socket2::{Domain, SockAddr, Socket, Type};
 
-use super::accept;
+use super::accept::{self, Places};
 use crate::config::AdminAddress;
 use crate::telemetry::notice;
 
@@ -61,14 +62,14 @@ impl AdminSocket {
         }
     }
 
-    pub(super) async fn serve(self, pages: Router) {
+    pub(super) async fn serve(self, pages: Router, places: Arc<Places>) {
         let failed = match self {
             Self::Tcp(listener) => match tcp(listener) {
-                Ok(listener) => return accept::serve(listener, pages).await,
+                Ok(listener) => return accept::serve(listener, pages, places).await,
                 Err(error) => error,
             },
             Self::Unix(listener, _removed) => match unix(listener) {
-                Ok(listener) => return accept::serve(listener, pages).await,
+                Ok(listener) => return accept::serve(listener, pages, places).await,
                 Err(error) => error,
             },
         };
