@@ -21,7 +21,8 @@ use ringway_bench::drive::process::Program;
 use ringway_bench::drive::threads::cpu_of_others;
 use ringway_bench::stats::Estimate;
 
-/// The proxy's worker pins itself to the first core; all else gets the second.
+/// The proxy has this core to itself, and all else the other one.
+const PROXY_CORE: usize = 0;
 const OTHER_CORE: usize = 1;
 /// Before anything is measured.
 const WARM_UP: Duration = Duration::from_secs(3);
@@ -41,7 +42,10 @@ struct Arguments {
     /// Connections of wrk.
     #[arg(long, default_value_t = 64)]
     connections: u32,
-    /// The folder that gets the figures of every block and the summary, as <RUNTIME>.csv and <RUNTIME>.txt.
+    /// Backends, each with histograms of its own.
+    #[arg(long, default_value_t = 5)]
+    backends: usize,
+    /// The folder that gets the figures of every block and the summary, as RUNTIME-CONNECTIONS.csv and .txt.
     #[arg(long)]
     out: Option<PathBuf>,
     /// Given by `cargo bench`, of no use here.
@@ -68,16 +72,22 @@ struct Block {
 }
 
 impl Proxy {
-    fn start(runtime: &str, backend: u16) -> Result<Self, Box<dyn Error>> {
+    /// Its threads take the cores of the thread that starts them.
+    fn start(runtime: &str, backends: &[u16]) -> Result<Self, Box<dyn Error>> {
+        pin(PROXY_CORE)?;
+        let backends: Vec<String> = backends.iter().map(|port| format!("\"127.0.0.1:{port}\"")).collect();
         let text = format!(
             "[runtime]\nkind = \"{runtime}\"\nworkers = 1\n[log]\naccess = \"off\"\n[[listener]]\naddress = \
              \"127.0.0.1:0\"\n[[route]]\nupstream = \"origin\"\n[[upstream]]\nname = \"origin\"\nbackends = \
-             [\"127.0.0.1:{backend}\"]\n"
+             [{}]\n",
+            backends.join(", ")
         );
         let environment = Environment { cores: 1, descriptors: 4096 };
         let config = Config::parse(&text, "recording.toml", &environment);
         let (config, _) = config.map_err(|errors| format!("{errors:?}"))?;
-        Ok(Self(control::start(config, Log::off())?))
+        let server = control::start(config, Log::off())?;
+        pin(OTHER_CORE)?;
+        Ok(Self(server))
     }
 
     fn address(&self) -> SocketAddr {
@@ -86,8 +96,11 @@ impl Proxy {
 
     /// The CPU time is that of the workers: the thread that reads is left out, and the others have nothing to do.
     fn read(&self) -> Reading {
+        let before = cpu_of_others();
         let (_, backends) = self.0.shared().upstreams()[0].state(Instant::now());
-        Reading { requests: backends.iter().map(|backend| backend.picks).sum(), cpu: cpu_of_others() }
+        // Whoever reads may lose its core meanwhile.
+        let cpu = (before + cpu_of_others()) / 2;
+        Reading { requests: backends.iter().map(|backend| backend.picks).sum(), cpu }
     }
 
     /// Nanoseconds of CPU time, and requests, of one slice.
@@ -112,24 +125,51 @@ impl Proxy {
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments = Arguments::parse();
-    core_affinity::set_for_current(CoreId { id: OTHER_CORE });
     let work = tempfile::tempdir()?;
-    let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
-    let _backends = Backends::start(&backends_program()?, &[port], &[], &[OTHER_CORE], work.path())?;
-    let proxy = Proxy::start(&arguments.runtime, port)?;
+    let ports = free_ports(arguments.backends)?;
+    let _backends = Backends::start(&backends_program()?, &ports, &[], &[OTHER_CORE], work.path())?;
+    let proxy = Proxy::start(&arguments.runtime, &ports)?;
     let _load =
         Program::start(&load(&arguments, proxy.address()), &[OTHER_CORE], &work.path().join("wrk.log"))?;
     std::thread::sleep(WARM_UP);
     let blocks = measure(&proxy, &arguments);
-    let summary = summary(&arguments, &blocks)?;
+    let summary = summary(&arguments, &blocks, &placement()?)?;
     io::stdout().write_all(summary.as_bytes())?;
     if let Some(folder) = &arguments.out {
+        let name = format!("{}-{}", arguments.runtime, arguments.connections);
         fs::create_dir_all(folder)?;
-        fs::write(folder.join(format!("{}.csv", arguments.runtime)), csv(&blocks))?;
-        fs::write(folder.join(format!("{}.txt", arguments.runtime)), summary)?;
+        fs::write(folder.join(format!("{name}.csv")), csv(&blocks))?;
+        fs::write(folder.join(format!("{name}.txt")), summary)?;
     }
     proxy.0.drain();
     Ok(())
+}
+
+fn pin(core: usize) -> io::Result<()> {
+    let is_pinned = core_affinity::set_for_current(CoreId { id: core });
+    is_pinned
+        .then_some(())
+        .ok_or_else(|| io::Error::other(format!("core {core} is not to be had: two are needed")))
+}
+
+/// Which threads of this process run where, as the kernel has it.
+fn placement() -> io::Result<String> {
+    let mut threads = Vec::new();
+    for entry in fs::read_dir("/proc/self/task")? {
+        let status = fs::read_to_string(entry?.path().join("status"))?;
+        let field = |name| status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().trim();
+        threads.push(format!("{} on {}", field("Name:"), field("Cpus_allowed_list:")));
+    }
+    threads.sort();
+    threads.dedup();
+    Ok(threads.join(", "))
+}
+
+/// Kept open together, so that they differ.
+fn free_ports(count: usize) -> io::Result<Vec<u16>> {
+    let bound = (0..count).map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)));
+    let bound: Vec<TcpListener> = bound.collect::<io::Result<_>>()?;
+    bound.iter().map(|listener| Ok(listener.local_addr()?.port())).collect()
 }
 
 /// It outlasts the measurement, and is ended then.
@@ -162,14 +202,16 @@ fn measure(proxy: &Proxy, arguments: &Arguments) -> Vec<Block> {
     blocks
 }
 
-fn summary(arguments: &Arguments, blocks: &[Block]) -> Result<String, Box<dyn Error>> {
-    let Arguments { runtime, connections, slice_ms, .. } = arguments;
+fn summary(arguments: &Arguments, blocks: &[Block], placement: &str) -> Result<String, Box<dyn Error>> {
+    let Arguments { runtime, connections, backends, slice_ms, .. } = arguments;
     let count = blocks.len();
     let paired =
         compare(blocks.iter().map(|block| block.paired)).ok_or("too short: measure ten blocks at least")?;
     let control = compare(blocks.iter().map(|block| block.control)).ok_or("too short")?;
     Ok(format!(
-        "runtime {runtime}, {connections} kept connections, {count} blocks of 8 slices of {slice_ms} ms\n\
+        "runtime {runtime}, {connections} kept connections, {backends} backends, {count} blocks of 8 slices of \
+         {slice_ms} ms\n\
+         threads: {placement}\n\
          recording against none:   {paired}\n\
          recording against itself: {control}\n"
     ))

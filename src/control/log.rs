@@ -351,7 +351,7 @@ mod tests {
             client: SocketAddr::from(([127, 0, 0, 1], 5555)),
             listener: "web",
             host: None,
-            request: b"GET /",
+            head: b"GET / HTTP/1.1\r\n\r\n",
             pick: None,
             backend: None,
             place: None,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::answer;
 use super::exchange;
 use super::failure::{Cause, Failure, Stage};
-use super::head::{self, NoHead};
+use super::head::{self, Head, NoHead};
 use super::shared::ConnectionCount;
 use super::tally::Tally;
 use super::worker::{Guest, Worker};
@@ -137,7 +137,10 @@ async fn serve_one<R: Runtime>(connection: &Connection<R>, is_first: bool) -> Ne
     let by = runtime.now() + timeouts.head;
     match head::read(&connection.client, scanner, || by, || ()).await {
         Ok(head) => {
-            tally.mark(runtime, Moments::head_read);
+            match head {
+                Head::Lent(_) => tally.head_came_whole(),
+                Head::Gathered(_) => tally.mark(runtime, Moments::head_read),
+            }
             connection.is_busy.set(true);
             let next = exchange::run(connection, &head, &tally).await;
             connection.is_busy.set(false);

@@ -1,6 +1,6 @@
 //! What has happened in an exchange so far: counted where it happens, read by the verdict and the record.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::time::Instant;
 
 use super::failure::Failure;
@@ -17,7 +17,7 @@ use crate::upstream::retry::AttemptState;
 
 /// The counts of one exchange, shared by its two directions.
 pub(super) struct Tally {
-    moments: Cell<Moments>,
+    moments: RefCell<Moments>,
     /// The status of the answer that was written for the client.
     pub(super) status: Cell<Option<u16>>,
     /// Where the host that the client asked for stands in the request's head.
@@ -38,7 +38,7 @@ impl Tally {
     /// Of an exchange whose first bytes are there: now.
     pub(super) fn new<R: Runtime>(runtime: &R) -> Self {
         Self {
-            moments: Cell::new(Moments::new(clock(runtime))),
+            moments: RefCell::new(Moments::new(clock(runtime))),
             status: Cell::default(),
             host: Cell::default(),
             request_body: Cell::default(),
@@ -53,14 +53,17 @@ impl Tally {
 
     /// Notes when something happens: now.
     pub(super) fn mark<R: Runtime>(&self, runtime: &R, happens: impl FnOnce(&mut Moments, Instant)) {
-        let mut moments = self.moments.get();
-        happens(&mut moments, clock(runtime));
-        self.moments.set(moments);
+        happens(&mut self.moments.borrow_mut(), clock(runtime));
+    }
+
+    /// The whole head was among the first bytes.
+    pub(super) fn head_came_whole(&self) {
+        self.moments.borrow_mut().head_came_whole();
     }
 
     /// Whether a final response, or our own answer, has begun to go to the client.
     pub(super) fn is_answered(&self) -> bool {
-        self.moments.get().is_answered()
+        self.moments.borrow().is_answered()
     }
 
     /// An upstream was found, and it has picked a backend.
@@ -101,7 +104,7 @@ impl Tally {
 
     /// The exchange is over: hands its one record on.
     pub(super) fn record<R: Runtime>(&self, connection: &Connection<R>, head: Option<&Head>) {
-        if !self.moments.get().is_done() {
+        if !self.moments.borrow().is_done() {
             self.mark(connection.runtime(), Moments::done);
         }
         if !is_recording() {
@@ -112,11 +115,11 @@ impl Tally {
         let picked = self.pick.get().map(|(id, pick)| (id, shared.upstream(id), pick));
         let backend = self.backend.get();
         connection.worker.recorder.borrow_mut().take(&Record {
-            moments: self.moments.get(),
+            moments: *self.moments.borrow(),
             client: connection.peer,
             listener: &connection.listener().name,
             host: head.and_then(|head| self.host.get()?.of(head)),
-            request: head.map_or(b"", |head| request_words(head)),
+            head: head.map_or(b"", |head| head),
             pick: picked.map(|(_, upstream, pick)| record::Pick {
                 upstream: &upstream.name,
                 backend: &upstream.backend(pick.backend).name,
@@ -140,22 +143,4 @@ impl Tally {
 /// The moment of now, to the microsecond; where nothing is recorded, that of the loop's turn does.
 fn clock<R: Runtime>(runtime: &R) -> Instant {
     if is_recording() { runtime.clock() } else { runtime.now() }
-}
-
-/// Method and target: the first line without the version.
-fn request_words(head: &[u8]) -> &[u8] {
-    let line = head.split(|byte| *byte == b'\r').next().unwrap_or_default();
-    let end = memchr::memrchr(b' ', line).unwrap_or(line.len());
-    &line[..end]
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_record_names_method_and_target() {
-        assert_eq!(request_words(b"GET /a?b HTTP/1.1\r\nHost: c\r\n\r\n"), b"GET /a?b");
-        assert_eq!(request_words(b""), b"");
-    }
 }

@@ -13,7 +13,7 @@ const REQUEST_LIMIT: usize = 8 << 10;
 pub(super) fn write_text(line: &mut String, record: &Record<'_>, at: SystemTime) {
     write_time(line, at);
     let _ = write!(line, " {} \"", record.client);
-    write_escaped(line, if record.request.is_empty() { b"-" } else { shown(record) });
+    write_escaped(line, if record.request().is_empty() { b"-" } else { shown(record) });
     line.push_str("\" host=");
     write_escaped(line, record.host.unwrap_or(b"-"));
     let _ = write!(line, " backend={} status=", record.backend.unwrap_or("-"));
@@ -94,8 +94,9 @@ fn write_json_pick(line: &mut String, record: &Record<'_>) {
 }
 
 /// Method and target, cut where they are long.
-fn shown<'a>(record: &Record<'a>) -> &'a [u8] {
-    &record.request[..record.request.len().min(REQUEST_LIMIT)]
+fn shown<'a>(record: &'a Record<'_>) -> &'a [u8] {
+    let request = record.request();
+    &request[..request.len().min(REQUEST_LIMIT)]
 }
 
 /// RFC 3339, UTC, milliseconds.
@@ -140,7 +141,7 @@ mod tests {
             moments,
             client: SocketAddr::from(([127, 0, 0, 1], 5555)),
             listener: "web",
-            request: b"GET /cat.png",
+            head: b"GET /cat.png HTTP/1.1\r\n\r\n",
             host: Some(b"a.example"),
             pick: Some(pick),
             backend: Some("127.0.0.1:8889"),

@@ -83,7 +83,12 @@ impl Moments {
         Moment(u64::try_from(us).unwrap_or(u64::MAX - 1))
     }
 
-    /// The whole head of the request is there.
+    /// The whole head of the request was there when the exchange began: it took no time to come.
+    pub fn head_came_whole(&mut self) {
+        self.head_read = Moment(0);
+    }
+
+    /// The whole head of the request, which came in several pieces, is there.
     pub fn head_read(&mut self, now: Instant) {
         self.head_read = self.at(now);
     }

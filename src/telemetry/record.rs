@@ -13,8 +13,8 @@ pub struct Record<'a> {
     pub client: SocketAddr,
     /// Name of the listener.
     pub listener: &'a str,
-    /// Method and target as they came (the access log cuts a long target); empty if the head was not understood.
-    pub request: &'a [u8],
+    /// The head of the request as it came; empty if it was not understood.
+    pub head: &'a [u8],
     /// The host that was asked for, with its port if that was named; absent if none was, or no route was found.
     pub host: Option<&'a [u8]>,
     /// The upstream and what it picked; absent if no route was found.
@@ -57,9 +57,18 @@ pub struct Traffic {
     pub reused: bool,
 }
 
+impl Record<'_> {
+    /// Method and target as they came: the first line without the version. Empty if the head was not understood.
+    pub fn request(&self) -> &[u8] {
+        let end = memchr::memchr(b'\r', self.head).unwrap_or(self.head.len());
+        let line = &self.head[..end];
+        &line[..memchr::memrchr(b' ', line).unwrap_or(end)]
+    }
+}
+
 impl fmt::Debug for Record<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Record(\"{}\" {:?})", self.request.escape_ascii(), self.status)
+        write!(f, "Record(\"{}\" {:?})", self.request().escape_ascii(), self.status)
     }
 }
 
@@ -67,6 +76,13 @@ impl fmt::Debug for Record<'_> {
 pub(crate) mod tests {
     use super::*;
     use std::time::{Duration, Instant};
+
+    #[test]
+    fn a_record_names_method_and_target() {
+        let request = |head: &'static [u8]| Record { head, ..record(1) }.request().to_vec();
+        assert_eq!(request(b"GET /a?b HTTP/1.1\r\nHost: c d\r\n\r\n"), b"GET /a?b");
+        assert_eq!(request(b""), b"");
+    }
 
     /// An exchange that took so long, all of it in the phase `request`, with the second backend of the configuration.
     pub(crate) fn record(total_us: u64) -> Record<'static> {
@@ -79,7 +95,7 @@ pub(crate) mod tests {
             moments,
             client: SocketAddr::from(([127, 0, 0, 1], 5555)),
             listener: "web",
-            request: b"GET /",
+            head: b"GET / HTTP/1.1\r\n\r\n",
             host: None,
             pick: None,
             backend: None,
