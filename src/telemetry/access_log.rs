@@ -263,7 +263,7 @@ mod tests {
     use crate::telemetry::record::Traffic;
     use std::net::SocketAddr;
 
-    fn record(request: &[u8]) -> Record<'_> {
+    fn record(head: &[u8]) -> Record<'_> {
         let done = Instant::now();
         let mut moments = Moments::new(done - Duration::from_micros(1_412));
         moments.done(done);
@@ -271,7 +271,7 @@ mod tests {
             moments,
             client: SocketAddr::from(([127, 0, 0, 1], 5555)),
             listener: "web",
-            request,
+            head,
             host: Some(b"a.example"),
             pick: None,
             backend: Some("127.0.0.1:8889"),

@@ -4,14 +4,13 @@
 //! altogether are one second of queue: the queue's length, added up over time, is the sum of all waits (J. Little, "A
 //! Proof for the Queuing Formula: L = λW", 1961). Divided by how many were accepted meanwhile it is their mean wait.
 
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use super::{Admin, backlog};
+use super::Admin;
 
 /// Between two samples. No divisor of a second: clients that come at intervals of their own are not met in step.
 const INTERVAL: Duration = Duration::from_millis(97);
@@ -93,21 +92,20 @@ impl Waited {
 
 /// Samples the queues of all listeners, for ever.
 pub(super) async fn sample(admin: Arc<Admin>) {
-    let addresses = admin.addresses();
     let (mut ticks, mut last) = (interval(INTERVAL), Instant::now());
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let now = ticks.tick().await;
         // Where the kernel does not tell, or nobody listens any more, nothing is known.
-        if let Some(waiting) = in_all(&addresses) {
+        if let Some(waiting) = in_all(admin.waiting()) {
             admin.accept_wait.add(waiting, now.saturating_duration_since(last), admin.shared.accepted());
         }
         last = now;
     }
 }
 
-fn in_all(addresses: &[SocketAddr]) -> Option<usize> {
-    backlog::waiting(addresses).into_iter().flatten().reduce(|all, one| all + one)
+fn in_all(waiting: Vec<Option<usize>>) -> Option<usize> {
+    waiting.into_iter().flatten().reduce(|all, one| all + one)
 }
 
 #[cfg(test)]

@@ -7,14 +7,22 @@ use std::net::{IpAddr, SocketAddr};
 /// The state of a socket that listens: TCP_LISTEN of the kernel.
 const LISTEN: &str = "0A";
 
-/// How many connections wait at each of these addresses, over all sockets that listen there. `None` where /proc does not tell,
-/// or nobody listens any more.
+/// Bytes that are asked for at once: hardly more than a line. The kernel goes on until it has as many, and behind the
+/// sockets that listen come all others: it would look for them in a table of megabytes.
+const AT_ONCE: usize = 160;
+
+/// How many connections wait at each of these addresses, over all sockets that listen there: `sockets` at each. `None`
+/// where /proc does not tell, or nobody listens any more.
 ///
 /// In /proc/net/tcp the field rx_queue of a listening socket is the length of its accept queue, and sockets that listen
 /// come first: no more is read than these.
-pub(super) fn waiting(addresses: &[SocketAddr]) -> Vec<Option<usize>> {
-    let queues: Vec<_> =
-        ["/proc/self/net/tcp", "/proc/self/net/tcp6"].iter().flat_map(|path| queues(path)).collect();
+pub(super) fn waiting(addresses: &[SocketAddr], sockets: usize) -> Vec<Option<usize>> {
+    let of = |is_v4: bool| addresses.iter().filter(move |address| address.is_ipv4() == is_v4).count() * sockets;
+    let is_ours = |address: &SocketAddr| addresses.contains(address);
+    let queues: Vec<_> = [("/proc/self/net/tcp", of(true)), ("/proc/self/net/tcp6", of(false))]
+        .into_iter()
+        .flat_map(|(path, count)| queues(path, is_ours, count))
+        .collect();
     let at = |address: &SocketAddr| {
         let here = queues.iter().filter(|(other, _)| other == address);
         here.map(|(_, count)| *count).reduce(|all, one| all + one)
@@ -22,10 +30,11 @@ pub(super) fn waiting(addresses: &[SocketAddr]) -> Vec<Option<usize>> {
     addresses.iter().map(at).collect()
 }
 
-fn queues(path: &str) -> Vec<(SocketAddr, usize)> {
-    let Ok(file) = File::open(path) else { return Vec::new() };
-    let lines = BufReader::new(file).lines().skip(1).map_while(Result::ok);
-    lines.map_while(|line| queue(&line)).collect()
+/// The first `count` queues that are ours. Whatever else there is is not looked at.
+fn queues(path: &str, is_ours: impl Fn(&SocketAddr) -> bool, count: usize) -> Vec<(SocketAddr, usize)> {
+    let Some(file) = (count > 0).then(|| File::open(path).ok()).flatten() else { return Vec::new() };
+    let lines = BufReader::with_capacity(AT_ONCE, file).lines().map_while(Result::ok).skip(1);
+    lines.map_while(|line| queue(&line)).filter(|(address, _)| is_ours(address)).take(count).collect()
 }
 
 /// Address and accept queue of a line; `None` when the socket does not listen.
@@ -65,11 +74,11 @@ mod tests {
             let Ok(listener) = TcpListener::bind(address) else { continue };
             let address = listener.local_addr().unwrap();
             let clients: Vec<_> = (0..3).map(|_| TcpStream::connect(address).unwrap()).collect();
-            assert_eq!(waiting(&[address]), [Some(3)], "{address}");
+            assert_eq!(waiting(&[address], 1), [Some(3)], "{address}");
             drop(listener.accept().unwrap());
-            assert_eq!(waiting(&[address]), [Some(2)], "{address}");
+            assert_eq!(waiting(&[address], 1), [Some(2)], "{address}");
             drop((clients, listener));
-            assert_eq!(waiting(&[address]), [None], "{address}");
+            assert_eq!(waiting(&[address], 1), [None], "{address}");
         }
     }
 }

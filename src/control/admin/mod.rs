@@ -14,7 +14,6 @@ mod state;
 mod table;
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -93,9 +92,14 @@ impl Admin {
         })
     }
 
-    /// Where clients connect to.
-    fn addresses(&self) -> Vec<SocketAddr> {
-        self.shared.config.listeners.iter().map(|listener| listener.address).collect()
+    /// How many connections wait to be accepted at each listener: unknown while a drain runs, since nobody listens then.
+    fn waiting(&self) -> Vec<Option<usize>> {
+        let listeners = self.shared.config.listeners.iter();
+        let addresses: Vec<_> = listeners.map(|listener| listener.address).collect();
+        if self.drain.is_raised() {
+            return vec![None; addresses.len()];
+        }
+        backlog::waiting(&addresses, self.peers.loads().len())
     }
 
     fn snapshots(&self) -> MutexGuard<'_, Snapshots> {

@@ -4,7 +4,7 @@ use std::fs;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{Admin, backlog};
+use super::Admin;
 use crate::telemetry::catalogue::{BackendReading, Reading, Usage};
 
 pub(super) fn take(admin: &Admin) -> Reading {
@@ -20,7 +20,7 @@ pub(super) fn take(admin: &Admin) -> Reading {
         })
     });
     let names = shared.config.listeners.iter().map(|listener| listener.name.clone());
-    let waiting = names.zip(backlog::waiting(&admin.addresses()));
+    let waiting = names.zip(admin.waiting());
     let waited = admin.accept_wait.so_far();
     Reading {
         waiting: waiting.filter_map(|(name, count)| Some((name, count?))).collect(),
