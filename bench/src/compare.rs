@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use crate::bound::Bound;
 use crate::chance::{RARE, at_least, ranges_apart};
 use crate::plan::{Setting, Subject, Tool};
 use crate::row::Row;
 use crate::stats::{Spread, apart};
-use crate::summary::{Metric, Series};
+use crate::summary::{Metric, Series, busy_pct, is_mostly_hidden};
 
 /// No floor is lower, however alike the pairs happened to be.
 pub const LOWEST_FLOOR: f64 = 0.02;
@@ -33,6 +34,8 @@ pub struct Floor {
     pub of_few: f64,
     /// How many rounds there were.
     pub rounds: usize,
+    /// How many pairs there were.
+    pub pairs: usize,
 }
 
 /// The A/A pairs of one tool, concurrency and metric.
@@ -103,7 +106,7 @@ impl Floor {
         let rounds = distances.rounds;
         let of_few = of_all.max(LOWEST_FLOOR_OF_FEW);
         let floor = if rounds < FEW_ROUNDS { of_few } else { measured.max(LOWEST_FLOOR) };
-        Some(Self { measured, of_one_round, floor, of_few, rounds })
+        Some(Self { measured, of_one_round, floor, of_few, rounds, pairs: distances.of_medians.len() })
     }
 }
 
@@ -125,39 +128,82 @@ pub enum Verdict {
     WithinNoise,
     /// Client or backend was the bottleneck in half of the runs or more: it is not the proxies that were compared.
     Hidden,
-    /// One of them has no figure or did not answer every request, or there is no A/A pair to judge by.
+    /// One of them did not answer every request.
+    Failed,
+    /// One of them has no figure, or there is no A/A pair to judge by.
     Unknown,
+}
+
+/// A verdict, and what it rests on.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Judgement {
+    /// What may be said.
+    pub verdict: Verdict,
+    /// In how many rounds both have a figure.
+    pub rounds: usize,
+    /// Whether the difference is the least that can be said, since client or backend held the faster one back.
+    pub is_at_least: bool,
+    /// By how many per cent of a core the subject was busier than the other; only where CPU time is compared.
+    pub busier_pct: Option<f64>,
 }
 
 /// Compares `subject` with `base` in one setting.
 #[must_use]
-pub fn verdict(
+pub fn judge(
     series: &Series<'_>,
     noise: &Noise,
     (subject, base): (&Subject, &Subject),
     setting: Setting,
     metric: Metric,
-) -> Verdict {
+) -> Judgement {
     let (ours, theirs) = (series.rows(subject, setting, false), series.rows(base, setting, false));
     let pairs = pairs(ours, theirs, metric);
-    let (Some((ours_median, theirs_median)), Some(floor)) = (medians(&pairs), noise.floor(setting, metric))
-    else {
-        return Verdict::Unknown;
+    let busier_pct = if metric == Metric::CpuPerRequest { busier_pct(ours, theirs) } else { None };
+    let judged = |verdict| Judgement { verdict, rounds: pairs.len(), is_at_least: false, busier_pct };
+    let (false, Some(floor)) = (pairs.is_empty(), noise.floor(setting, metric)) else {
+        return judged(Verdict::Unknown);
     };
     if !is_whole(ours) || !is_whole(theirs) {
-        return Verdict::Unknown;
+        return judged(Verdict::Failed);
     }
-    if is_hidden(ours, theirs, metric) {
-        return Verdict::Hidden;
+    let ranked = judged(rank(&pairs, floor, metric));
+    if !is_hidden(ours, theirs, metric) {
+        return ranked;
     }
-    let distance = apart(ours_median, theirs_median).unwrap_or(0.0);
+    let slower = match ranked.verdict {
+        Verdict::Better(_) => theirs,
+        Verdict::Worse(_) => ours,
+        _ => return judged(Verdict::Hidden),
+    };
+    if metric == Metric::RequestsPerSecond && is_at_its_limit(slower) {
+        Judgement { is_at_least: true, ..ranked }
+    } else {
+        judged(Verdict::Hidden)
+    }
+}
+
+fn rank(pairs: &[(f64, f64)], floor: Floor, metric: Metric) -> Verdict {
+    let Some((ours, theirs)) = medians(pairs) else { return Verdict::Unknown };
+    let distance = apart(ours, theirs).unwrap_or(0.0);
     let bound = if pairs.len() < FEW_ROUNDS { floor.of_few } else { floor.floor };
-    let is_more = ours_median > theirs_median;
-    if distance <= bound || pairs.len() < 2 || !is_apart(&pairs, is_more) {
+    let is_more = ours > theirs;
+    if distance <= bound || pairs.len() < 2 || !is_apart(pairs, is_more) {
         return Verdict::WithinNoise;
     }
-    let change = (ours_median / theirs_median - 1.0).abs();
+    let change = (ours / theirs - 1.0).abs();
     if is_more == metric.is_more_better() { Verdict::Better(change) } else { Verdict::Worse(change) }
+}
+
+/// The difference of the medians.
+fn busier_pct(ours: &[&Row], theirs: &[&Row]) -> Option<f64> {
+    let median = |rows: &[&Row]| Spread::of(rows.iter().filter_map(|row| busy_pct(row))).map(|s| s.median);
+    Some(median(ours)? - median(theirs)?)
+}
+
+/// Whether the proxy itself was the bottleneck in every round: then another one that only client or backend held back
+/// is faster by what was measured or by more.
+fn is_at_its_limit(rows: &[&Row]) -> bool {
+    rows.iter().all(|row| row.bound == Bound::Proxy)
 }
 
 /// Whether every figure of the one is above (or below) every figure of the other: then also in every round.
@@ -165,35 +211,51 @@ fn is_apart(pairs: &[(f64, f64)], is_more: bool) -> bool {
     pairs.iter().all(|(ours, _)| pairs.iter().all(|(_, theirs)| (ours > theirs) == is_more && ours != theirs))
 }
 
-/// Of the comparisons of a cell with itself, how often the two ranges do not overlap, and of how many: what chance does
-/// to this machine, seen and not calculated.
-#[must_use]
-pub fn twins_apart(series: &Series<'_>) -> (usize, usize) {
-    let (mut found, mut all) = (0, 0);
-    for twin in series.cells().filter(|cell| cell.is_twin) {
-        let first = series.rows(&twin.subject, twin.setting, false);
-        let again = series.rows(&twin.subject, twin.setting, true);
-        for pairs in Metric::ALL.map(|metric| pairs(first, again, metric)) {
-            if pairs.len() > 1 {
-                all += 1;
-                found += usize::from(is_apart(&pairs, true) || is_apart(&pairs, false));
-            }
-        }
-    }
-    (found, all)
+/// The comparisons of a cell with itself: what chance does to this machine, seen and not calculated.
+#[derive(Debug, Default, Clone, Copy, PartialEq)]
+pub struct Twins {
+    /// How many there are.
+    pub compared: usize,
+    /// In how many the two ranges do not overlap.
+    pub apart: usize,
+    /// In how many that was to be expected.
+    pub by_chance: f64,
 }
 
-/// CPU time a request is the proxy's own, whoever is the bottleneck; the other figures are not.
+impl Twins {
+    /// Compares every A/A pair in every metric.
+    #[must_use]
+    pub fn of(series: &Series<'_>) -> Self {
+        let mut twins = Self::default();
+        for twin in series.cells().filter(|cell| cell.is_twin) {
+            let first = series.rows(&twin.subject, twin.setting, false);
+            let again = series.rows(&twin.subject, twin.setting, true);
+            for pairs in Metric::ALL.map(|metric| pairs(first, again, metric)) {
+                if pairs.len() > 1 {
+                    twins.compared += 1;
+                    twins.apart += usize::from(is_apart(&pairs, true) || is_apart(&pairs, false));
+                    twins.by_chance += ranges_apart(pairs.len());
+                }
+            }
+        }
+        twins
+    }
+}
+
+/// Requests a second and percentiles are not the proxy's where client or backend was the bottleneck. CPU time a request
+/// is counted for the proxy alone, but it is not independent of them: who waits for a slow client pays for falling asleep
+/// and waking up. That is told by [`Judgement::busier_pct`].
 fn is_hidden(ours: &[&Row], theirs: &[&Row], metric: Metric) -> bool {
-    let is_hidden =
-        |rows: &[&Row]| 2 * rows.iter().filter(|row| row.bound.hides_the_proxy()).count() >= rows.len();
-    metric != Metric::CpuPerRequest && (is_hidden(ours) || is_hidden(theirs))
+    metric != Metric::CpuPerRequest && (is_mostly_hidden(ours) || is_mostly_hidden(theirs))
 }
 
 /// Errors are answered faster than requests: who makes some is not compared.
 fn is_whole(rows: &[&Row]) -> bool {
     rows.iter().all(|row| row.answers.failed == 0 && row.answers.non_2xx == 0)
 }
+
+/// So many per cent of a core apart, and two proxies were not equally busy.
+pub const BUSIER_PCT: f64 = 10.0;
 
 /// Verdicts over many settings.
 #[derive(Debug, Default, Clone, PartialEq)]
@@ -206,29 +268,57 @@ pub struct Tally {
     pub within_noise: usize,
     /// How often something else was measured.
     pub hidden: usize,
+    /// How often a request had failed.
+    pub failed: usize,
+    /// How many of the ranked differences are the least that can be said.
+    pub at_least: usize,
+    /// In how many of the ranked ones the two were not equally busy.
+    pub unlike: usize,
+    /// In how many of those the better one was the busier one.
+    pub favoured: usize,
+    /// The fewest rounds of any that could be ranked.
+    pub rounds: usize,
+    /// In how many of them the ranges would lie apart by chance, were all equal.
+    pub by_chance: f64,
 }
 
 impl Tally {
     /// Counts verdicts; those that are unknown do not count.
     #[must_use]
-    pub fn of(verdicts: impl IntoIterator<Item = Verdict>) -> Self {
+    pub fn of(judgements: impl IntoIterator<Item = Judgement>) -> Self {
         let mut tally = Self::default();
-        for verdict in verdicts {
-            match verdict {
+        for judgement in judgements {
+            match judgement.verdict {
                 Verdict::Better(change) => tally.better.push(change),
                 Verdict::Worse(change) => tally.worse.push(change),
                 Verdict::WithinNoise => tally.within_noise += 1,
                 Verdict::Hidden => tally.hidden += 1,
+                Verdict::Failed => tally.failed += 1,
                 Verdict::Unknown => {}
             }
+            tally.add_grounds(&judgement);
         }
         tally
     }
 
-    /// How many settings were judged.
+    fn add_grounds(&mut self, judgement: &Judgement) {
+        let Judgement { verdict, rounds, is_at_least, busier_pct } = *judgement;
+        let is_ranked = matches!(verdict, Verdict::Better(_) | Verdict::Worse(_));
+        if rounds > 1 && (is_ranked || verdict == Verdict::WithinNoise) {
+            self.rounds = if self.rounds == 0 { rounds } else { self.rounds.min(rounds) };
+            self.by_chance += ranges_apart(rounds);
+        }
+        self.at_least += usize::from(is_at_least);
+        if let Some(busier) = busier_pct.filter(|busier| is_ranked && busier.abs() > BUSIER_PCT) {
+            self.unlike += 1;
+            self.favoured += usize::from((busier > 0.0) == matches!(verdict, Verdict::Better(_)));
+        }
+    }
+
+    /// How many settings were run with both.
     #[must_use]
     pub fn settings(&self) -> usize {
-        self.compared() + self.hidden
+        self.compared() + self.hidden + self.failed
     }
 
     /// In how many the two could be ranked.
@@ -243,27 +333,31 @@ impl Tally {
         self.better.len() + self.worse.len()
     }
 
-    /// Whether it was one direction more often than chance gives, after so many rounds.
+    /// Whether so many findings of one direction are more than chance gives.
     #[must_use]
-    pub fn is_sure(&self, rounds: usize) -> bool {
-        let more = self.better.len().max(self.worse.len());
+    pub fn is_sure(&self, found: usize) -> bool {
+        // What is hidden unless it is ranked was tried as well.
+        let tried = self.compared() + if self.at_least > 0 { self.hidden } else { 0 };
         // Either direction would have been taken for a finding.
-        2.0 * at_least(more, self.compared(), ranges_apart(rounds) / 2.0) <= RARE
+        2.0 * at_least(found, tried, ranges_apart(self.rounds) / 2.0) <= RARE
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bound::Bound;
     use crate::testing::{row, setting, twin};
 
     /// The verdict on `threads` against `ring`, from requests a second in each round: ring, again, threads.
     fn judge(rounds: &[(f64, f64, f64)]) -> Verdict {
-        judge_with(rounds, |_| {})
+        judge_with(rounds, |_| {}).verdict
     }
 
-    fn judge_with(rounds: &[(f64, f64, f64)], change: fn(&mut Row)) -> Verdict {
+    fn judge_with(rounds: &[(f64, f64, f64)], change: fn(&mut Row)) -> Judgement {
+        judge_by(Metric::RequestsPerSecond, rounds, change)
+    }
+
+    fn judge_by(metric: Metric, rounds: &[(f64, f64, f64)], change: fn(&mut Row)) -> Judgement {
         let mut rows = Vec::new();
         for (index, (ring, again, threads)) in rounds.iter().enumerate() {
             let round = index as u32 + 1;
@@ -276,7 +370,7 @@ mod tests {
         rows.iter_mut().for_each(change);
         let series = Series::new(&rows);
         let subjects = (&Subject::runtime("threads"), &Subject::runtime("ring"));
-        verdict(&series, &Noise::new(&series), subjects, setting(), Metric::RequestsPerSecond)
+        super::judge(&series, &Noise::new(&series), subjects, setting(), metric)
     }
 
     #[test]
@@ -355,7 +449,7 @@ mod tests {
     #[test]
     fn who_answers_with_errors_is_not_ranked() {
         let fails = |row: &mut Row| row.answers.non_2xx = u64::from(row.cell.subject.name == "threads");
-        assert_eq!(judge_with(&[(100.0, 100.0, 150.0); 3], fails), Verdict::Unknown);
+        assert_eq!(judge_with(&[(100.0, 100.0, 150.0); 3], fails).verdict, Verdict::Failed);
     }
 
     #[test]
@@ -364,26 +458,88 @@ mod tests {
         let series = Series::new(&rows);
         let noise = Noise::new(&series);
         let subjects = (&Subject::runtime("threads"), &Subject::runtime("ring"));
-        let found = verdict(&series, &noise, subjects, setting(), Metric::RequestsPerSecond);
-        assert_eq!(found, Verdict::Unknown);
+        let found = super::judge(&series, &noise, subjects, setting(), Metric::RequestsPerSecond);
+        assert_eq!(found.verdict, Verdict::Unknown);
     }
 
     #[test]
     fn a_bottleneck_elsewhere_hides_the_proxies() {
-        assert_eq!(judge_with(&[(100.0, 100.0, 150.0); 3], |row| row.bound = Bound::Client), Verdict::Hidden);
+        let rounds = [(100.0, 100.0, 150.0); 3];
+        let of_all = |row: &mut Row| row.bound = Bound::Client;
+        assert_eq!(judge_with(&rounds, of_all).verdict, Verdict::Hidden);
+        let of_the_slower = |row: &mut Row| {
+            row.bound = if row.cell.subject.name == "ring" { Bound::Client } else { Bound::Proxy };
+        };
+        assert_eq!(judge_with(&rounds, of_the_slower).verdict, Verdict::Hidden);
+    }
+
+    #[test]
+    fn who_was_held_back_and_faster_all_the_same_is_faster_at_least_by_that() {
+        let of_threads = |row: &mut Row| {
+            row.bound = if row.cell.subject.name == "threads" { Bound::Client } else { Bound::Proxy };
+        };
+        let found = judge_with(&[(100.0, 100.0, 150.0); 3], of_threads);
+        assert_eq!((found.verdict, found.is_at_least), (Verdict::Better(0.5), true));
+        // Slower than the other and held back: it might have been anything.
+        assert_eq!(judge_with(&[(100.0, 100.0, 50.0); 3], of_threads).verdict, Verdict::Hidden);
+        // A percentile grows with the wait for the client and shrinks with the load: nothing follows.
+        let found = judge_by(Metric::ProxyP99, &[(100.0, 100.0, 150.0); 3], of_threads);
+        assert_eq!(found.verdict, Verdict::Hidden);
+        // The slower one has to have been at its limit in every round.
+        let of_most = |row: &mut Row| {
+            let is_threads = row.cell.subject.name == "threads";
+            let other = if row.round == 2 { Bound::Waiting } else { Bound::Proxy };
+            row.bound = if is_threads { Bound::Client } else { other };
+        };
+        assert_eq!(judge_with(&[(100.0, 100.0, 150.0); 3], of_most).verdict, Verdict::Hidden);
+    }
+
+    #[test]
+    fn cpu_time_is_ranked_and_says_who_was_busier() {
+        let busy = |row: &mut Row| {
+            if row.cell.subject.name == "threads" {
+                row.cpu.proxy_us_per_request = row.cpu.proxy_us_per_request.map(|us| us / 2.0);
+            }
+        };
+        let found = judge_by(Metric::CpuPerRequest, &[(100.0, 100.0, 100.0); 3], busy);
+        assert!(matches!(found.verdict, Verdict::Better(_)), "{found:?}");
+        assert!((found.busier_pct.unwrap() + 50.0).abs() < 1e-9, "{found:?}");
+        let tally = Tally::of([found]);
+        assert_eq!((tally.unlike, tally.favoured), (1, 0), "the cheaper one was the idler one");
+        let tally = Tally::of([Judgement { busier_pct: Some(20.0), ..found }]);
+        assert_eq!((tally.unlike, tally.favoured), (1, 1));
     }
 
     #[test]
     fn a_few_findings_among_many_are_not_sure() {
-        let tally = |better: usize, within_noise| Tally {
+        let tally = |better: usize, within_noise, rounds| Tally {
             better: vec![0.1; better],
             within_noise,
+            rounds,
             ..Tally::default()
         };
-        assert!(!tally(1, 0).is_sure(3), "5 % by chance");
-        assert!(!tally(3, 24).is_sure(3));
-        assert!(tally(9, 18).is_sure(3) && tally(2, 0).is_sure(3));
-        assert!(tally(1, 0).is_sure(5) && !tally(3, 3).is_sure(2));
+        let is_sure = |better, within_noise, rounds| tally(better, within_noise, rounds).is_sure(better);
+        assert!(!is_sure(1, 0, 3), "5 % by chance");
+        assert!(!is_sure(3, 24, 3));
+        assert!(is_sure(9, 18, 3) && is_sure(2, 0, 3));
+        assert!(is_sure(1, 0, 5) && !is_sure(3, 3, 2));
+        // Many of one direction do not make the one of the other direction sure.
+        assert!(!Tally { worse: vec![0.1], ..tally(20, 6, 3) }.is_sure(1));
+        // Two of two are sure, but not two of 27 of which the others would have counted if they had been ranked.
+        assert!(!Tally { at_least: 2, hidden: 25, ..tally(2, 0, 3) }.is_sure(2));
+    }
+
+    #[test]
+    fn chance_is_counted_by_the_rounds_that_each_comparison_has() {
+        let of = |rounds| Judgement {
+            verdict: Verdict::WithinNoise,
+            rounds,
+            is_at_least: false,
+            busier_pct: None,
+        };
+        let tally = Tally::of([of(5), of(3), of(1)]);
+        assert_eq!((tally.rounds, tally.compared()), (3, 3));
+        assert!((tally.by_chance - ranges_apart(3) - ranges_apart(5)).abs() < 1e-12);
     }
 
     #[test]
@@ -392,20 +548,28 @@ mod tests {
             let of_round = |(round, again)| [row(round, "ring", 100.0), twin(round, "ring", again)];
             (1..).zip(again).flat_map(of_round).collect()
         };
-        let apart = |again| twins_apart(&Series::new(&rows(again)));
+        let apart = |again| {
+            let twins = Twins::of(&Series::new(&rows(again)));
+            assert!((twins.by_chance - twins.compared as f64 * 0.1).abs() < 1e-9);
+            (twins.apart, twins.compared)
+        };
         assert_eq!(apart([101.0, 102.0, 103.0]), (3, 3));
         assert_eq!(apart([99.0, 102.0, 103.0]), (0, 3));
     }
 
     #[test]
     fn verdicts_are_counted() {
-        let tally = Tally::of([
+        let of = |verdict| Judgement { verdict, rounds: 3, is_at_least: false, busier_pct: None };
+        let verdicts = [
             Verdict::Better(0.1),
             Verdict::WithinNoise,
             Verdict::Hidden,
+            Verdict::Failed,
             Verdict::Unknown,
             Verdict::Worse(0.2),
-        ]);
-        assert_eq!((tally.better.len(), tally.worse.len(), tally.settings()), (1, 1, 4));
+        ];
+        let tally = Tally::of(verdicts.map(of));
+        assert_eq!((tally.better.len(), tally.worse.len(), tally.settings()), (1, 1, 5));
+        assert_eq!((tally.compared(), tally.failed), (3, 1));
     }
 }

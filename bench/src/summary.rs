@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::bound::{Bound, is_disturbed};
-use crate::plan::{Cell, Kind, Setting, Subject};
+use crate::plan::{Cell, Kind, Setting, Subject, Tool};
 use crate::row::{Percentiles, Row};
 use crate::stats::Spread;
 
@@ -14,13 +14,16 @@ pub enum Metric {
     RequestsPerSecond,
     /// CPU time of the proxy; less is better.
     CpuPerRequest,
-    /// The 99th percentile that the client saw; less is better.
+    /// The 99th percentile that the client saw; less is better. wrk has none: see [`is_rewritten_by`].
     ClientP99,
+    /// The 99th percentile of the proxy's own histogram; less is better.
+    ProxyP99,
 }
 
 impl Metric {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::RequestsPerSecond, Self::CpuPerRequest, Self::ClientP99];
+    pub const ALL: [Self; 4] =
+        [Self::RequestsPerSecond, Self::CpuPerRequest, Self::ClientP99, Self::ProxyP99];
 
     /// How the report calls it.
     #[must_use]
@@ -29,6 +32,7 @@ impl Metric {
             Self::RequestsPerSecond => "requests a second",
             Self::CpuPerRequest => "CPU time of the proxy a request",
             Self::ClientP99 => "the client's p99",
+            Self::ProxyP99 => "the proxy's own p99",
         }
     }
 
@@ -44,10 +48,45 @@ impl Metric {
         let value = match self {
             Self::RequestsPerSecond => Some(row.answers.requests_per_second),
             Self::CpuPerRequest => row.cpu.proxy_us_per_request,
-            Self::ClientP99 => row.answers.latency.p99_us,
+            Self::ClientP99 => row.answers.latency.p99_us.filter(|_| !is_rewritten_by(row.cell.setting.tool)),
+            Self::ProxyP99 => row.proxy_latency.p99_us,
         };
         value.filter(|value| row.is_good() && *value > 0.0)
     }
+}
+
+/// Whether this tool's percentiles and mean are not what it measured. wrk rewrites its histogram before it prints it: for
+/// every answer that took more than twice the mean it adds those that it takes to be missing (`stats_correct` in its
+/// `src/stats.c`), so that one stall becomes hundreds of slow requests that nobody sent.
+#[must_use]
+pub fn is_rewritten_by(tool: Tool) -> bool {
+    tool == Tool::Wrk
+}
+
+/// The mean time of a request in milliseconds, as the client saw it. That of wrk is made up in part, as its percentiles
+/// are: here it is the concurrency divided by the requests a second (J. D. C. Little, "A Proof for the Queuing Formula
+/// L = λW", 1961), which is also how ab comes by its own.
+#[must_use]
+pub fn mean_ms(row: &Row) -> f64 {
+    let rate = row.answers.requests_per_second;
+    if is_rewritten_by(row.cell.setting.tool) && rate > 0.0 {
+        1e3 * f64::from(row.cell.setting.concurrency) / rate
+    } else {
+        row.answers.mean_ms
+    }
+}
+
+/// How busy the proxy was, in per cent of one core, by the client's clock: CPU time a request, times requests a second.
+#[must_use]
+pub fn busy_pct(row: &Row) -> Option<f64> {
+    let us_a_second = row.cpu.proxy_us_per_request? * row.answers.requests_per_second;
+    row.is_good().then_some(us_a_second / 1e4)
+}
+
+/// Whether client or backend was the bottleneck in half of these runs or more.
+#[must_use]
+pub fn is_mostly_hidden(rows: &[&Row]) -> bool {
+    2 * rows.iter().filter(|row| row.bound.hides_the_proxy()).count() >= rows.len()
 }
 
 /// The good rows of each cell, in the order of their rounds.
@@ -86,12 +125,6 @@ impl<'a> Series<'a> {
         Spread::of(self.rows(subject, setting, false).iter().filter_map(|row| metric.of(row)))
     }
 
-    /// How many rounds there are figures of.
-    #[must_use]
-    pub fn rounds(&self) -> usize {
-        self.0.values().map(Vec::len).max().unwrap_or(0)
-    }
-
     /// The subjects of the closed-loop part: direct, runtimes in order, peers.
     #[must_use]
     pub fn subjects(&self) -> Vec<Subject> {
@@ -109,6 +142,12 @@ impl<'a> Series<'a> {
         settings.sort();
         settings.dedup();
         settings
+    }
+
+    /// Those of one tool.
+    #[must_use]
+    pub fn settings_of(&self, tool: Tool) -> Vec<Setting> {
+        self.settings().into_iter().filter(|setting| setting.tool == tool).collect()
     }
 
     /// A line for each cell, in the order of settings, then subjects; twins are left out.
@@ -138,12 +177,14 @@ pub struct Line {
     pub requests_per_second: Option<Spread>,
     /// Mean time of a request in milliseconds.
     pub mean_ms: Option<Spread>,
-    /// Medians of the proxy's own percentiles.
+    /// Medians of the proxy's own percentiles, and the slowest of all rounds.
     pub proxy: Percentiles,
-    /// Medians of the client's.
+    /// The same of the client's.
     pub client: Percentiles,
     /// CPU time of the proxy a request, in microseconds.
     pub cpu_us: Option<Spread>,
+    /// How busy the proxy was, in per cent of one core.
+    pub busy_pct: Option<Spread>,
     /// Each backend's part of all answers, in per cent.
     pub shares_pct: Vec<f64>,
     /// The bottleneck of most rounds, and of how many.
@@ -179,6 +220,17 @@ impl Counts {
             warmup_failed: sum(|row| row.warmup_failed),
         }
     }
+
+    /// Both together.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            completed: self.completed + other.completed,
+            failed: self.failed + other.failed,
+            non_2xx: self.non_2xx + other.non_2xx,
+            warmup_failed: self.warmup_failed + other.warmup_failed,
+        }
+    }
 }
 
 impl Line {
@@ -188,10 +240,11 @@ impl Line {
             cell: cell.clone(),
             counts: Counts::of(rows),
             requests_per_second: spread(|row| Metric::RequestsPerSecond.of(row)),
-            mean_ms: spread(|row| Some(row.answers.mean_ms)),
+            mean_ms: spread(|row| Some(mean_ms(row))),
             proxy: medians(rows, |row| row.proxy_latency),
             client: medians(rows, |row| row.answers.latency),
             cpu_us: spread(|row| Metric::CpuPerRequest.of(row)),
+            busy_pct: spread(busy_pct),
             shares_pct: shares_pct(rows),
             bound: most_frequent(rows),
             disturbed: rows.iter().filter(|row| is_disturbed(&row.cpu)).count(),
@@ -200,16 +253,17 @@ impl Line {
     }
 }
 
+/// Medians over the rounds; of the slowest requests the slowest, since a median of them is none.
 fn medians(rows: &[&Row], of: fn(&Row) -> Percentiles) -> Percentiles {
-    let median = |figure: fn(&Percentiles) -> Option<f64>| {
-        Spread::of(rows.iter().filter_map(|row| figure(&of(row)))).map(|spread| spread.median)
-    };
+    let spread =
+        |figure: fn(&Percentiles) -> Option<f64>| Spread::of(rows.iter().filter_map(|row| figure(&of(row))));
+    let median = |figure| spread(figure).map(|spread| spread.median);
     Percentiles {
         p50_us: median(|figures| figures.p50_us),
         p90_us: median(|figures| figures.p90_us),
         p99_us: median(|figures| figures.p99_us),
         p99_9_us: median(|figures| figures.p99_9_us),
-        max_us: median(|figures| figures.max_us),
+        max_us: spread(|figures| figures.max_us).map(|spread| spread.high),
     }
 }
 
@@ -232,7 +286,17 @@ fn most_frequent(rows: &[&Row]) -> (Bound, usize) {
     for row in rows {
         *counts.entry(row.bound).or_default() += 1;
     }
-    counts.into_iter().max_by_key(|(_, count)| *count).unwrap_or((Bound::Waiting, 0))
+    counts.into_iter().max_by_key(|(bound, count)| (*count, doubt(*bound))).unwrap_or((Bound::Waiting, 0))
+}
+
+/// Of two that are equally frequent the one is shown that says less about the proxy, and nobody last.
+fn doubt(bound: Bound) -> u8 {
+    match bound {
+        Bound::Client | Bound::Backend | Bound::ClientAndBackend => 3,
+        Bound::Machine => 2,
+        Bound::Proxy => 1,
+        Bound::Waiting => 0,
+    }
 }
 
 #[cfg(test)]
@@ -251,6 +315,50 @@ mod tests {
         assert_eq!((spread.low, spread.median, spread.high), (100.0, 120.0, 140.0));
         assert_eq!(lines[0].counts.completed, 30_000);
         assert_eq!(lines[0].shares_pct, [20.0; 5]);
+    }
+
+    #[test]
+    fn the_slowest_is_the_slowest_of_all_rounds() {
+        let mut rows: Vec<Row> = (1..=3).map(|round| row(round, "ring", 100.0)).collect();
+        rows.iter_mut().for_each(|row| row.answers.latency.max_us = Some(f64::from(row.round)));
+        assert_eq!(Series::new(&rows).lines()[0].client.max_us, Some(3.0));
+    }
+
+    #[test]
+    fn of_two_equally_frequent_bottlenecks_the_one_that_hides_the_proxy_is_shown() {
+        let bounds = |bounds: &[Bound]| {
+            let of = |(index, bound): (usize, &Bound)| {
+                let mut row = row(index as u32 + 1, "ring", 100.0);
+                row.bound = *bound;
+                row
+            };
+            let rows: Vec<Row> = bounds.iter().enumerate().map(of).collect();
+            Series::new(&rows).lines()[0].bound
+        };
+        assert_eq!(bounds(&[Bound::Waiting, Bound::Client]), (Bound::Client, 1));
+        assert_eq!(bounds(&[Bound::Proxy, Bound::Waiting]), (Bound::Proxy, 1));
+        assert_eq!(bounds(&[Bound::Waiting, Bound::Client, Bound::Waiting]), (Bound::Waiting, 2));
+    }
+
+    /// 10 connections and 30,545 requests a second cannot have taken the 0.632 ms on average that wrk told.
+    #[test]
+    fn wrks_mean_and_percentiles_are_not_taken_from_its_rewritten_histogram() {
+        let mut row = row(1, "ring", 30_545.0);
+        row.answers.mean_ms = 0.632;
+        assert!((mean_ms(&row) - 0.3274).abs() < 1e-4);
+        assert_eq!(Metric::ClientP99.of(&row), None);
+        row.cell.setting.tool = Tool::Ab;
+        assert_eq!(mean_ms(&row), 0.632);
+        assert!(Metric::ClientP99.of(&row).is_some());
+    }
+
+    #[test]
+    fn a_proxy_is_as_busy_as_its_requests_make_it() {
+        let mut row = row(1, "ring", 20_000.0);
+        row.cpu.proxy_us_per_request = Some(45.0);
+        assert!((busy_pct(&row).unwrap() - 90.0).abs() < 1e-9);
+        row.cpu.proxy_us_per_request = None;
+        assert_eq!(busy_pct(&row), None);
     }
 
     #[test]

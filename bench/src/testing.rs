@@ -3,6 +3,7 @@
 use crate::bound::Bound;
 use crate::plan::{Cell, Setting, Subject, Tool};
 use crate::row::Row;
+use crate::setup::Setup;
 
 /// wrk, five of five backends, ten at a time.
 pub(crate) fn setting() -> Setting {
@@ -18,6 +19,7 @@ pub(crate) fn row(round: u32, runtime: &str, requests_per_second: f64) -> Row {
     row.answers.requests_per_second = requests_per_second;
     row.answers.mean_ms = 1e4 / requests_per_second;
     row.answers.latency.p99_us = Some(1e7 / requests_per_second);
+    row.proxy_latency.p99_us = Some(1e7 / requests_per_second);
     row.cpu.proxy_us_per_request = Some(1e6 / requests_per_second);
     row.shares = vec![2000; 5];
     row.bound = Bound::Proxy;
@@ -29,4 +31,9 @@ pub(crate) fn twin(round: u32, runtime: &str, requests_per_second: f64) -> Row {
     let mut row = row(round, runtime, requests_per_second);
     row.cell.is_twin = true;
     row
+}
+
+/// The set-up of the small recorded run.
+pub(crate) fn setup() -> Setup {
+    serde_json::from_str(include_str!("../tests/recorded/run/setup.json")).unwrap()
 }

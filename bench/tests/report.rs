@@ -44,7 +44,7 @@ fn the_table_has_the_medians_and_sums_of_the_rows() {
     let middle = rows.iter().map(|row| row.answers.requests_per_second).sum::<f64>() / rows.len() as f64;
     assert!((number(&cells[6]) - middle).abs() <= 0.5, "{cells:?} {middle}");
     assert_eq!(cells[9], "–", "this proxy told no percentiles");
-    assert_eq!(cells[16], "100.0");
+    assert_eq!(cells[17], "100.0");
 }
 
 #[test]
@@ -101,7 +101,42 @@ fn the_conclusion_stands_in_every_form() {
     }
     assert!(report.html.contains("By how much did <code>nginx</code> differ from <code>ring</code>?"));
     assert!(report.markdown.contains("coordinated omission"));
+    assert!(report.markdown.contains("ranks hardly anything"), "it has two rounds");
+    for claim in ["whoever is the bottleneck", "the ceiling of this machine", "count like the second"] {
+        assert!(!report.markdown.contains(claim), "{claim} is not true");
+    }
     assert!(report.markdown.contains("| ring | when due | 50 |"));
+}
+
+/// The rows keep what wrk printed, and the report takes what can be true of it.
+#[test]
+fn what_wrk_makes_up_is_neither_shown_as_measured_nor_ranked() {
+    let (_, rows) = recorded();
+    let markdown = report().markdown;
+    let wrk = &markdown[markdown.find("### `wrk`").unwrap()..];
+    let cells = row(wrk, &["1 of 5 alive", "ring", "10"]);
+    let of_cell = |row: &&Row| {
+        let setting = Setting { tool: Tool::Wrk, configured: 5, alive: 1, concurrency: 10 };
+        row.cell.subject.name == "ring" && row.cell.setting == setting && !row.cell.is_twin
+    };
+    let means = rows.iter().filter(of_cell).map(|row| 10.0 / row.answers.requests_per_second * 1e3);
+    let means: Vec<f64> = means.collect();
+    let middle = means.iter().sum::<f64>() / means.len() as f64;
+    assert!((cells[8].parse::<f64>().unwrap() - middle).abs() < 0.001, "{cells:?} {middle}");
+    assert!(!markdown.contains("`wrk`, the client's p99"));
+    assert!(markdown.contains("| wrk, corrected |"));
+}
+
+#[test]
+fn what_went_wrong_in_the_warm_up_is_told_for_each_proxy() {
+    let (setup, mut rows) = recorded();
+    let of_nginx =
+        |row: &&mut Row| row.cell.subject.name == "nginx" && row.cell.setting.alive == 1 && !row.cell.is_twin;
+    let first = rows.iter_mut().find(of_nginx).unwrap();
+    first.warmup_failed = 77;
+    let markdown = render(&setup, &rows, &[]).unwrap().markdown;
+    let cells = row(&markdown, &["nginx", "1 of 5 alive"]);
+    assert_eq!(cells[3..], ["77", "0", "0"]);
 }
 
 #[test]

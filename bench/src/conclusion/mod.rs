@@ -1,17 +1,20 @@
 //! The conclusion, in words, from the figures alone: which was faster at what, by how much, outside the noise or not.
 
+mod load;
 mod models;
 mod noise;
 mod omission;
+mod ranking;
 
 use crate::bound::{DISTURBING_PCT, is_disturbed};
-use crate::chance::{RARE, ahead_of_all, at_least};
-use crate::compare::{Noise, Tally, Verdict, verdict};
+use crate::compare::Noise;
 use crate::plan::{Kind, Setting, Subject, Tool};
 use crate::row::Row;
+use crate::setup::Setup;
 use crate::stats::Spread;
-use crate::summary::{Counts, Metric, Series, shares_pct};
-use crate::words::{counted, list, percent, whole};
+use crate::summary::{Counts, Series, shares_pct};
+use crate::words::{counted, list, short, whole};
+pub(crate) use omission::threshold_ms;
 
 /// A heading and what is to be said below it, a sentence or two an item.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,15 +33,16 @@ impl Finding {
 
 /// Everything that the figures say.
 #[must_use]
-pub fn conclude(rows: &[Row]) -> Vec<Finding> {
+pub fn conclude(setup: &Setup, rows: &[Row]) -> Vec<Finding> {
     let series = Series::new(rows);
     let noise = Noise::new(&series);
     let mut findings = vec![Finding::new("Was the machine quiet?", quiet(rows))];
     findings.push(Finding::new("Was every request answered?", answered(rows)));
-    findings.extend(models::threaded_or_asynchronous(&series, &noise));
-    findings.extend(who_was_ahead(&series, &noise));
-    findings.extend(comparisons(&series, &noise));
-    findings.push(omission::hidden_by_omission(&series));
+    findings.extend(models::threaded_or_asynchronous(setup, &series, &noise));
+    findings.extend(ranking::who_was_ahead(&series, &noise));
+    findings.extend(ranking::comparisons(&series, &noise));
+    findings.push(load::at_equal_load(setup.plan.open, &series));
+    findings.push(omission::hidden_by_omission(setup.plan.open, &series));
     findings.push(Finding::new("Did the backends get equal shares?", shares(&series)));
     findings.push(Finding::new("How large is the noise?", noise::size(&series, &noise)));
     findings.push(Finding::new("How much of this would chance give?", noise::chance(&series, &noise)));
@@ -70,11 +74,35 @@ fn answered(rows: &[Row]) -> Vec<String> {
             }
         }
     }
+    answers.extend(when_dead_backends_are_met(rows));
     let broken = rows.iter().filter(|row| !row.is_good()).count();
     if broken > 0 {
         answers.push(format!("{} could not be made; the raw figures say why.", counted(broken, "run")));
     }
     answers
+}
+
+/// How long all proxies leave a backend alone after a failed connect: `bench/peers/`.
+const LEFT_ALONE_SECONDS: f64 = 10.0;
+
+/// Not while it is measured, as a rule: the warm-up takes the failures.
+fn when_dead_backends_are_met(rows: &[Row]) -> Option<String> {
+    let is_broken = |row: &&Row| {
+        let Setting { configured, alive, .. } = row.cell.setting;
+        row.is_good() && alive < configured
+    };
+    let longest = rows.iter().filter(is_broken).map(|row| row.answers.seconds).reduce(f64::max)?;
+    let what = if longest < LEFT_ALONE_SECONDS {
+        "so a dead backend is met in the warm-up and, as a rule, not again while it is measured. The measured counts say how a proxy \
+         spreads requests over those that are left, and the warm-up's what its clients see when a backend dies"
+    } else {
+        "so dead backends are met in the warm-up, and in the longest runs again"
+    };
+    Some(format!(
+        "After a failed connect every proxy here leaves a backend alone for {LEFT_ALONE_SECONDS:.0} s (HAProxy until a check \
+         finds it, once a second), and the longest run with dead backends took {} s: {what}.",
+        short(longest)
+    ))
 }
 
 fn answered_by(who: &str, where_: &str, counts: Counts) -> String {
@@ -88,149 +116,6 @@ fn answered_by(who: &str, where_: &str, counts: Counts) -> String {
         number(non_2xx),
         number(warmup_failed)
     )
-}
-
-/// For each tool and metric, how often which runtime was better than every other.
-fn who_was_ahead(series: &Series<'_>, noise: &Noise) -> Option<Finding> {
-    let runtimes = of_kind(series, Kind::Runtime);
-    if runtimes.len() < 2 {
-        return None;
-    }
-    let mut answers = Vec::new();
-    for tool in Tool::CLOSED {
-        let settings: Vec<Setting> =
-            series.settings().into_iter().filter(|setting| setting.tool == tool).collect();
-        let ahead = |metric| ahead_in(series, noise, &runtimes, &settings, metric);
-        answers.extend(Metric::ALL.into_iter().filter_map(|metric| {
-            let said = ahead(metric)?;
-            Some(format!("With `{}`, by {}: {said}", tool.title(), metric.title()))
-        }));
-    }
-    Some(Finding::new("Which runtime was faster at what?", answers))
-}
-
-fn ahead_in(
-    series: &Series<'_>,
-    noise: &Noise,
-    runtimes: &[Subject],
-    settings: &[Setting],
-    metric: Metric,
-) -> Option<String> {
-    let against = |setting: Setting, subject: &Subject| -> Vec<Verdict> {
-        let others = runtimes.iter().filter(|other| *other != subject);
-        others.map(|other| verdict(series, noise, (subject, other), setting, metric)).collect()
-    };
-    let is_ahead = |setting: Setting, subject: &Subject| {
-        against(setting, subject).iter().all(|verdict| matches!(verdict, Verdict::Better(_)))
-    };
-    let is_hidden = |setting: &Setting| {
-        runtimes.iter().all(|subject| against(*setting, subject).contains(&Verdict::Hidden))
-    };
-    let is_known = |setting: &&Setting| {
-        runtimes.iter().any(|subject| against(**setting, subject).iter().any(|v| *v != Verdict::Unknown))
-    };
-    let known: Vec<Setting> = settings.iter().filter(is_known).copied().collect();
-    let count = |subject: &Subject| known.iter().filter(|setting| is_ahead(**setting, subject)).count();
-    let wins: Vec<(String, usize)> =
-        runtimes.iter().map(|subject| (format!("`{}`", subject.name), count(subject))).collect();
-    let hidden = known.iter().filter(|setting| is_hidden(setting)).count();
-    let by_chance = ahead_of_all(runtimes.len(), series.rounds());
-    (!known.is_empty()).then(|| ahead_in_words(&wins, known.len(), hidden, by_chance))
-}
-
-/// `by_chance`: how often one of them, named beforehand, is ahead of all others though all are equal.
-fn ahead_in_words(wins: &[(String, usize)], settings: usize, hidden: usize, by_chance: f64) -> String {
-    let won: usize = wins.iter().map(|(_, count)| count).sum();
-    let open = settings - won - hidden;
-    let ahead: Vec<String> = wins
-        .iter()
-        .filter(|(_, count)| *count > 0)
-        .map(|(name, count)| {
-            // Any of them might have been the one.
-            let is_sure = wins.len() as f64 * at_least(*count, settings - hidden, by_chance) <= RARE;
-            let was = if is_sure { "was" } else { "appears to have been" };
-            format!("{name} {was} ahead of every other in {count}")
-        })
-        .collect();
-    let mut parts = Vec::new();
-    if !ahead.is_empty() {
-        parts.push(list(&ahead));
-    }
-    if open > 0 {
-        parts.push(format!("in {open} no runtime was ahead of all others by more than the noise"));
-    }
-    if hidden > 0 {
-        parts.push(format!("in {hidden} the client or the backend was the bottleneck, so none is ranked"));
-    }
-    format!("of {}, {}.", counted(settings, "setting"), parts.join("; "))
-}
-
-/// Every subject against the base, tool by tool.
-fn comparisons(series: &Series<'_>, noise: &Noise) -> Vec<Finding> {
-    let runtimes = of_kind(series, Kind::Runtime);
-    let Some(base) = base(&runtimes) else { return Vec::new() };
-    let others = runtimes.iter().filter(|subject| *subject != base).cloned();
-    let others = others.chain(of_kind(series, Kind::Peer));
-    let finding = |other: Subject| {
-        let question = format!("By how much did `{}` differ from `{}`?", other.name, base.name);
-        let answers =
-            Tool::CLOSED.iter().flat_map(|tool| against_base(series, noise, (&other, base), *tool)).collect();
-        Finding::new(&question, answers)
-    };
-    others.map(finding).collect()
-}
-
-fn against_base(
-    series: &Series<'_>,
-    noise: &Noise,
-    (other, base): (&Subject, &Subject),
-    tool: Tool,
-) -> Vec<String> {
-    let settings: Vec<Setting> =
-        series.settings().into_iter().filter(|setting| setting.tool == tool).collect();
-    let sentence = |metric: Metric| {
-        let verdicts = settings.iter().map(|setting| verdict(series, noise, (other, base), *setting, metric));
-        let tally = Tally::of(verdicts);
-        (tally.settings() > 0).then(|| {
-            let said = tally_in_words(&tally, metric, series.rounds());
-            format!("`{}`, {}: {said}.", tool.title(), metric.title())
-        })
-    };
-    Metric::ALL.into_iter().filter_map(sentence).collect()
-}
-
-/// `lower in 4 of 9 settings, by 3.1 % to 12 % (median 8.0 %); higher in none; …`.
-fn tally_in_words(tally: &Tally, metric: Metric, rounds: usize) -> String {
-    let (better, worse) = if metric.is_more_better() { ("higher", "lower") } else { ("lower", "higher") };
-    let all = tally.settings();
-    let mut parts = Vec::new();
-    let is_sure = tally.is_sure(rounds);
-    let seems = if is_sure { "" } else { "appears " };
-    for (word, changes) in [(better, &tally.better), (worse, &tally.worse)] {
-        if let Some(Spread { low, median, high }) = Spread::of(changes.iter().copied()) {
-            let by = if changes.len() == 1 {
-                percent(median)
-            } else {
-                format!("{} to {} (median {})", percent(low), percent(high), percent(median))
-            };
-            parts.push(format!("{seems}{word} in {} of {}, by {by}", changes.len(), counted(all, "setting")));
-        }
-    }
-    if tally.within_noise > 0 {
-        let within = tally.within_noise;
-        parts.push(if parts.is_empty() {
-            format!("no difference outside the noise in {within} of {}", counted(all, "setting"))
-        } else {
-            format!("{within} within the noise")
-        });
-    }
-    if tally.ranked() > 0 && !is_sure {
-        parts.push("no more than chance may give".to_owned());
-    }
-    if tally.hidden > 0 {
-        parts.push(format!("{} not ranked, the client or the backend being the bottleneck", tally.hidden));
-    }
-    parts.join("; ")
 }
 
 fn shares(series: &Series<'_>) -> Vec<String> {
@@ -315,10 +200,10 @@ fn quiet(rows: &[Row]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{row, twin};
+    use crate::testing::{row, setup, twin};
 
     fn said(rows: &[Row]) -> String {
-        let findings = conclude(rows);
+        let findings = conclude(&setup(), rows);
         let lines = findings.iter().flat_map(|finding| {
             std::iter::once(finding.question.clone()).chain(finding.answers.iter().cloned())
         });
@@ -352,7 +237,7 @@ mod tests {
         rows.retain(|row| row.round <= 3);
         let text = said(&rows);
         let expected =
-            "requests a second: appears lower in 1 of 1 setting, by 20 %; no more than chance may give.";
+            "requests a second: appears lower in 1 of 1 setting, by 20 %, no more than chance may give.";
         assert!(text.contains(expected), "{text}");
         assert!(text.contains("`ring` appears to have been ahead of every other in 1."), "{text}");
     }
@@ -373,6 +258,10 @@ mod tests {
         rows.iter_mut().for_each(|row| row.bound = crate::bound::Bound::Client);
         let text = said(&rows);
         assert!(text.contains("requests a second: of 1 setting, in 1 the client"), "{text}");
+        assert!(
+            text.contains("Of 1 pair of runtimes, 0 could be ranked and 1 hidden by the client"),
+            "{text}"
+        );
         assert!(text.contains("CPU time of the proxy a request: of 1 setting, `ring` was ahead"), "{text}");
     }
 
@@ -387,6 +276,30 @@ mod tests {
         rows[0].foreign_most = Some("rustc".to_owned());
         let text = said(&rows);
         assert!(text.contains("30.0 % in the median run and 35.0 % at most, mostly by `rustc`;"), "{text}");
+    }
+
+    #[test]
+    fn a_setting_with_a_failed_request_is_counted_and_not_compared() {
+        let mut rows = rounds(80.0);
+        rows[0].answers.failed = 1;
+        let text = said(&rows);
+        assert!(text.contains("`wrk`, requests a second: 1 not compared: a request failed."), "{text}");
+        assert!(text.contains("of 1 setting, in 1 a request or a run failed"), "{text}");
+    }
+
+    #[test]
+    fn where_dead_backends_are_met_is_told_with_the_longest_run() {
+        let mut rows = rounds(80.0);
+        assert!(!said(&rows).contains("leaves a backend alone"));
+        rows.iter_mut().for_each(|row| row.cell.setting.alive = 2);
+        rows[0].answers.seconds = 2.4;
+        let text = said(&rows);
+        assert!(
+            text.contains("with dead backends took 2.40 s: so a dead backend is met in the warm-up"),
+            "{text}"
+        );
+        rows[0].answers.seconds = 12.0;
+        assert!(said(&rows).contains("and in the longest runs again."));
     }
 
     #[test]

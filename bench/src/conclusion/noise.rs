@@ -1,8 +1,9 @@
 //! What chance and noise do, in words: how much the same thing differs from itself, and what that is worth.
 
-use crate::chance::ranges_apart;
-use crate::compare::{FEW_ROUNDS, Noise, Tally, twins_apart, verdict};
-use crate::plan::{Kind, Setting, Subject};
+use super::ranking::tally;
+use crate::chance::{RARE, ranges_apart};
+use crate::compare::{FEW_ROUNDS, Noise, Tally, Twins};
+use crate::plan::{Kind, Subject, Tool};
 use crate::summary::{Metric, Series};
 use crate::words::{counted, list, percent, whole};
 
@@ -37,7 +38,28 @@ pub(super) fn size(series: &Series<'_>, noise: &Noise) -> Vec<String> {
         );
         answers.push(few);
     }
+    if noise.floors().all(|(_, floor)| floor.rounds >= FEW_ROUNDS) {
+        answers.extend(weakness(noise));
+    }
     answers
+}
+
+/// The largest of `n` differences of equals is exceeded by one more of them in one of `n + 1` cases.
+fn weakness(noise: &Noise) -> Option<String> {
+    let pairs: Vec<usize> = noise.floors().map(|(_, floor)| floor.pairs).collect();
+    let (fewest, most) = (*pairs.iter().min()?, *pairs.iter().max()?);
+    let of =
+        if fewest == most { counted(most, "difference") } else { format!("{fewest} to {most} differences") };
+    let cases = if fewest == most {
+        format!("1 of {}", fewest + 1)
+    } else {
+        format!("1 of {} to {}", fewest + 1, most + 1)
+    };
+    Some(format!(
+        "This floor is weak. For each tool and concurrency it is the largest of {of}, and the difference of one more pair of \
+         equals would exceed it in {cases} cases. It is the ranges that lie apart, and how many settings say the same, \
+         that carry a ranking."
+    ))
 }
 
 /// Which cells were run twice a round.
@@ -57,39 +79,41 @@ fn twins(series: &Series<'_>) -> Option<String> {
 
 /// How many rankings equal subjects would get, and how many there are.
 pub(super) fn chance(series: &Series<'_>, noise: &Noise) -> Vec<String> {
-    let rounds = series.rounds();
     let runtimes = super::of_kind(series, Kind::Runtime);
     let Some(base) = super::base(&runtimes) else { return Vec::new() };
-    let tally = all(series, noise, base);
-    if rounds < 2 || tally.compared() == 0 {
+    let rows = every_row(series, noise, base);
+    let Some(rounds) = rows.iter().map(|row| row.rounds).filter(|rounds| *rounds > 1).min() else {
         return Vec::new();
-    }
-    let share = ranges_apart(rounds);
-    let expected = share * tally.compared() as f64;
-    let (found, of) = twins_apart(series);
+    };
+    let sum = |figure: fn(&Tally) -> usize| rows.iter().map(figure).sum::<usize>();
     let mut answers = vec![format!(
-        "With {}, the ranges of two equal subjects lie apart in {} of all comparisons. Of the {} with `{}` about {expected:.1} \
-         would thus be told apart by chance alone, if the noise floor did not have to be \
+        "With {}, which every comparison has at the least, the ranges of two equal subjects lie apart in {} of all \
+         comparisons. Of the {} with `{}` about {:.1} would thus be told apart by chance alone, if the noise floor did not have to be \
          exceeded too; {} ranked.",
         counted(rounds, "round"),
-        percent(share),
-        counted(tally.compared(), "comparison"),
+        percent(ranges_apart(rounds)),
+        counted(sum(Tally::compared), "comparison"),
         base.name,
-        were(tally.ranked())
+        rows.iter().map(|row| row.by_chance).sum::<f64>(),
+        were(sum(Tally::ranked))
     )];
-    if of > 0 {
+    let twins = Twins::of(series);
+    if twins.compared > 0 {
         answers.push(format!(
             "Of {} of a cell with itself, {} had ranges that lie apart, where {:.1} were to be expected.",
-            counted(of, "comparison"),
-            whole(found as f64),
-            share * of as f64
+            counted(twins.compared, "comparison"),
+            whole(twins.apart as f64),
+            twins.by_chance
         ));
     }
-    answers.push(
+    answers.push(format!(
         "So one ranked figure says little, and a row of them that points one way says much. *Appears* stands where there are \
-         no more of them than chance gives in one of a hundred such rows."
-            .to_owned(),
-    );
+         no more of them than chance gives in one of a hundred such rows. Each row is judged by itself: of the {} with `{}`, \
+         were all subjects equal, {:.1} would do without that word.",
+        counted(rows.len(), "row"),
+        base.name,
+        RARE * rows.len() as f64
+    ));
     answers
 }
 
@@ -97,20 +121,19 @@ fn were(count: usize) -> String {
     if count == 1 { "1 was".to_owned() } else { format!("{} were", whole(count as f64)) }
 }
 
-/// Everybody against the base in everything.
-fn all(series: &Series<'_>, noise: &Noise, base: &Subject) -> Tally {
+/// Everybody against the base: a row for each tool and metric in which anything could be compared.
+fn every_row(series: &Series<'_>, noise: &Noise, base: &Subject) -> Vec<Tally> {
     let runtimes = super::of_kind(series, Kind::Runtime);
     let peers = super::of_kind(series, Kind::Peer);
-    let others: Vec<&Subject> = runtimes.iter().chain(&peers).filter(|subject| *subject != base).collect();
-    let settings: Vec<Setting> =
-        series.settings().into_iter().filter(|setting| !setting.tool.is_open()).collect();
+    let others = runtimes.iter().chain(&peers).filter(|subject| *subject != base);
     let of_one = |other: &Subject| {
-        let of_setting = |setting: &Setting| {
-            Metric::ALL.map(|metric| verdict(series, noise, (other, base), *setting, metric))
-        };
-        settings.iter().flat_map(of_setting).collect::<Vec<_>>()
+        let of_tool =
+            |tool: Tool| Metric::ALL.map(|metric| tally(series, noise, (other, base), (tool, metric)));
+        Tool::CLOSED.into_iter().flat_map(of_tool).collect::<Vec<_>>()
     };
-    Tally::of(others.into_iter().flat_map(of_one))
+    let mut rows: Vec<Tally> = others.flat_map(of_one).collect();
+    rows.retain(|row| row.compared() > 0);
+    rows
 }
 
 #[cfg(test)]
@@ -126,7 +149,9 @@ mod tests {
         let rows: Vec<Row> = (1..=3).flat_map(of_round).collect();
         let series = Series::new(&rows);
         let said = chance(&series, &Noise::new(&series)).join("\n");
-        assert!(said.contains("With 3 rounds, the ranges of two equal subjects lie apart in 10 %"), "{said}");
+        let expected = "With 3 rounds, which every comparison has at the least, the ranges of two equal subjects lie apart in 10 %";
+        assert!(said.contains(expected), "{said}");
+        assert!(said.contains("of the 3 rows with `ring`"), "{said}");
         assert!(
             said.contains("Of the 3 comparisons with `ring` about 0.3") && said.contains("3 were ranked"),
             "{said}"
@@ -134,5 +159,9 @@ mod tests {
         assert!(said.contains("Of 3 comparisons of a cell with itself, 3 had ranges"), "{said}");
         let said = size(&series, &Noise::new(&series)).join("\n");
         assert!(said.contains("each tool and concurrency: `ring` before 5 backends."), "{said}");
+        assert!(
+            said.contains("the largest of 1 difference, and") && said.contains("in 1 of 2 cases"),
+            "{said}"
+        );
     }
 }

@@ -4,7 +4,9 @@ use std::io;
 
 use super::OwnCurve;
 use super::figures::{self, Figure};
+use super::reading::{hidden_when, reading};
 use super::table::{self, Table};
+use crate::compare::FEW_ROUNDS;
 use crate::conclusion::{Finding, conclude};
 use crate::plan::{Kind, Tool};
 use crate::row::Row;
@@ -14,6 +16,7 @@ use crate::words::{NONE, counted, list, whole};
 
 const CONCLUSION: &str = "Conclusion";
 const SEEN_BY_CLIENTS: &str = "Percentiles seen by the clients";
+const DEAD_BACKENDS: &str = "What clients see of dead backends";
 
 /// A part of the report.
 #[derive(Debug)]
@@ -54,13 +57,14 @@ impl Content {
         let lines = series.lines();
         let figures = figures::all(&setup.plan, &series, own)?;
         let mut blocks = introduction(setup, rows);
-        blocks.extend(conclusion(rows));
+        blocks.extend(conclusion(setup, rows));
         blocks.extend(experiment(setup, &lines, rows));
         blocks.push(Block::Heading("Plots".to_owned()));
         blocks.extend((0..figures.len()).map(Block::Figure));
         blocks.extend(open_loop(setup, &lines));
         blocks.extend(seen_by_clients(&lines));
-        blocks.extend(reading());
+        blocks.extend(dead_backends(&lines));
+        blocks.extend(reading(setup));
         blocks.extend(set_up(setup));
         Ok(Self { title: format!("The sweep: {}", setup.name), blocks, figures })
     }
@@ -73,7 +77,7 @@ impl Content {
         for block in &self.blocks {
             match block {
                 Block::Heading(text) => heading = text,
-                Block::Table(table) if heading != SEEN_BY_CLIENTS => {
+                Block::Table(table) if heading != SEEN_BY_CLIENTS && heading != DEAD_BACKENDS => {
                     tables += &format!("\n{}", table.terminal())
                 }
                 Block::SmallHeading(text) if heading == CONCLUSION => conclusion += &format!("\n{text}\n"),
@@ -124,20 +128,27 @@ fn introduction(setup: &Setup, rows: &[Row]) -> Vec<Block> {
             format!("**This report is partial**: not every one of the {all} runs of the plan is in it.");
         blocks.push(Block::Text(partial));
     }
+    if (plan.rounds as usize) < FEW_ROUNDS {
+        let few = format!(
+            "With fewer than {FEW_ROUNDS} rounds this run shows that everything works, and ranks hardly anything: for that there \
+             are the runs of {FEW_ROUNDS} rounds and more."
+        );
+        blocks.push(Block::Text(few));
+    }
     if !setup.notes.is_empty() {
         blocks.push(Block::List(setup.notes.clone()));
     }
     blocks
 }
 
-fn conclusion(rows: &[Row]) -> Vec<Block> {
+fn conclusion(setup: &Setup, rows: &[Row]) -> Vec<Block> {
     let mut blocks = vec![Block::Heading(CONCLUSION.to_owned())];
     let intro = "Written from the figures by the program that measured them. A difference of medians is ranked \
                  only where it exceeds the noise floor, which is what the same cell measured twice differed by, and the ranges of \
                  the rounds do not overlap. \
                  A *setting* is a number of backends, configured and alive, and a concurrency.";
     blocks.push(Block::Text(intro.to_owned()));
-    for Finding { question, answers } in conclude(rows) {
+    for Finding { question, answers } in conclude(setup, rows) {
         blocks.extend([Block::SmallHeading(question), Block::List(answers)]);
     }
     blocks
@@ -146,11 +157,14 @@ fn conclusion(rows: &[Row]) -> Vec<Block> {
 fn experiment(setup: &Setup, lines: &[Line], rows: &[Row]) -> Vec<Block> {
     let mut blocks = vec![Block::Heading("The experiment".to_owned())];
     blocks.push(Block::Text(
-        "Counts are sums over the rounds, all other figures medians. *mean* is the mean time of a request as the \
-         client saw it. The percentiles come from the proxy itself. *CPU* is the proxy's time on the processor, \
-         user and system, a completed request. *Bottleneck* says who had no CPU time to spare, and in how many \
-         rounds: where that is not the proxy, requests a second measure something else. `*n` behind it: in n \
-         rounds other programs disturbed the run."
+        "Counts are sums over the rounds, all other figures medians, and *max* is the slowest request of all rounds. *mean* is the \
+         mean time of a request as the client saw it; for `wrk`, whose own is made up in part, it is the concurrency divided by \
+         the requests a second. The percentiles come from the proxy itself, and lie below the mean where the client waits \
+         for what the proxy cannot see: being accepted, the connection's set-up, and its own turn on its core. The 99.9th of 10,000 \
+         requests is made of the ten slowest. *CPU* is the proxy's time on the processor, user and system, a completed \
+         request, and *busy* the same a second, in per cent of one core: compare CPU time where *busy* is alike. \
+         *Bottleneck* says who had no CPU time to spare, and in how many rounds: where that is not the proxy, requests a second \
+         measure something else. `*n` behind it: in n rounds other programs disturbed the run."
             .to_owned(),
     ));
     let is_missing = !rows.iter().any(|row| row.proxy_latency.p50_us.is_some());
@@ -171,27 +185,29 @@ fn experiment(setup: &Setup, lines: &[Line], rows: &[Row]) -> Vec<Block> {
 fn open_loop(setup: &Setup, lines: &[Line]) -> Vec<Block> {
     let heading = Block::Heading("At a fixed rate, and coordinated omission".to_owned());
     let open: Vec<&Line> = lines.iter().filter(|line| line.cell.setting.tool.is_open()).collect();
+    let omission = "`ab` and `wrk` send a request only when an answer has come. While a proxy stalls they send \
+                    nothing, and so the requests that would have waited are not there: coordinated omission. `ab` leaves it at \
+                    that; `wrk` makes such requests up afterwards, from the mean of the run.";
     let Some(plan) = setup.plan.open.filter(|_| !open.is_empty()) else {
-        let without = "`ab` and `wrk` send a request only when an answer has come. While a proxy stalls they send \
-                       nothing, and so the requests that would have waited are missing from their percentiles: \
-                       coordinated omission. A run at a fixed rate would show them; `oha` was not there.";
-        return vec![heading, Block::Text(without.to_owned())];
+        let without = format!("{omission} A run at a fixed rate would show them; `oha` was not there.");
+        return vec![heading, Block::Text(without)];
     };
     let text = format!(
-        "`ab` and `wrk` send a request only when an answer has come. While a proxy stalls they send nothing, and so \
-         the requests that would have waited are missing from their percentiles: coordinated omission. Here `oha` \
-         sends {} requests a second whatever happens. Each subject was measured twice: with every time counted from \
-         the moment the request was *due*, which is what a user feels, and from the moment it was *sent*, which is \
-         what closed-loop tools report. The difference between the two lines is what omission hides.",
-        whole(f64::from(plan.rate))
+        "{omission} Here `oha` sends {} requests a second. Each subject was measured twice, in two runs: with every time counted from \
+         the moment the request was *due*, which is what a user feels, and from the moment it was *sent*, as `ab` \
+         counts. {} The conclusion claims a difference where the ranges over the rounds lie apart. As all have the same load \
+         here, this is also where to compare CPU time.",
+        whole(f64::from(plan.rate)),
+        hidden_when(plan)
     );
     let table = table::open_loop(format!("Open loop: {} requests a second", plan.rate), &open);
     let mut blocks = vec![heading, Block::Text(text), Block::Table(table)];
     let reached = |line: &&&Line| {
         line.requests_per_second.is_some_and(|spread| spread.median < 0.95 * f64::from(plan.rate))
     };
-    let late: Vec<String> =
+    let mut late: Vec<String> =
         open.iter().filter(reached).map(|line| format!("`{}`", line.cell.subject.name)).collect();
+    late.dedup();
     if !late.is_empty() {
         blocks.push(Block::Text(format!("The rate was not reached with {}.", list(&late))));
     }
@@ -200,8 +216,11 @@ fn open_loop(setup: &Setup, lines: &[Line]) -> Vec<Block> {
 
 fn seen_by_clients(lines: &[Line]) -> Vec<Block> {
     let closed: Vec<&Line> = lines.iter().filter(|line| !line.cell.setting.tool.is_open()).collect();
-    let text = "The same cells from outside. These are the percentiles to compare proxies by, since only Ringway \
-                tells its own; `ab` and `wrk` tell no 99.9th.";
+    let text = "The same cells from outside. `ab`'s percentiles are those of the requests that it sent, and compare proxies where the client was not the bottleneck; the proxy's own are \
+                Ringway's alone. Those of `wrk` do not, and are not ranked: before it prints them, it adds to its histogram for \
+                every answer that took more than twice the mean all those requests that it takes to have been omitted, so that one stall of \
+                25 ms becomes hundreds of slow requests which nobody sent. Its slowest is one that it measured. \
+                Neither tells a 99.9th, and with a connection a request `ab` times its set-up too.";
     vec![
         Block::Heading(SEEN_BY_CLIENTS.to_owned()),
         Block::Text(text.to_owned()),
@@ -209,21 +228,15 @@ fn seen_by_clients(lines: &[Line]) -> Vec<Block> {
     ]
 }
 
-fn reading() -> Vec<Block> {
-    let items = [
-        "CPU time a request is the figure that says most about a proxy: it is exact to the nanosecond, and it is the \
-         proxy's own whoever is the bottleneck. On loopback a sender's time includes the receiver's half of TCP, so a \
-         proxy is charged for what it sends and not for what it receives.",
-        "Requests a second speak of the proxy where it was the bottleneck. At 2 requests at a time nobody is: a request \
-         then costs mostly sleeping and waking.",
-        "`direct` is the client on a backend with nothing between: the ceiling of this machine, not a competitor.",
-        "`3 of 5 alive` means that five backends are configured and two of them refuse connections. A proxy that hands \
-         those failures on shows up to 40 % of other answers than 2xx there.",
-        "Every run has a proxy and backends of its own, freshly started and warmed up; what failed in the warm-up is \
-         counted.",
-    ];
-    let items = items.map(str::to_owned).into();
-    vec![Block::Heading("How to read this".to_owned()), Block::List(items)]
+fn dead_backends(lines: &[Line]) -> Vec<Block> {
+    let closed: Vec<&Line> = lines.iter().filter(|line| !line.cell.setting.tool.is_open()).collect();
+    let table = table::dead_backends(DEAD_BACKENDS.to_owned(), &closed);
+    if table.is_empty() {
+        return Vec::new();
+    }
+    let text = "All tools and concurrencies together. Each run begins with a warm-up of 200 requests or more, and the first contact with \
+                the dead backends is there: *wrong in the warm-up* counts its requests that failed or had another answer than 2xx.";
+    vec![Block::Heading(DEAD_BACKENDS.to_owned()), Block::Text(text.to_owned()), Block::Table(table)]
 }
 
 fn set_up(setup: &Setup) -> Vec<Block> {

@@ -5,9 +5,10 @@ use std::io;
 use plotters::prelude::*;
 
 use super::OwnCurve;
-use super::panels::{Curve, Frame, Panel, accessible, colour, draw, failed};
+use super::panels::{Curve, Frame, Panel, Point, accessible, colour, draw, failed};
 use crate::plan::{Kind, Plan, Setting, Subject, Tool};
-use crate::summary::{Metric, Series, shares_pct};
+use crate::stats::Spread;
+use crate::summary::{Metric, Series, is_mostly_hidden, is_rewritten_by, shares_pct};
 
 /// A plot with what is said below it.
 #[derive(Debug)]
@@ -59,12 +60,18 @@ fn over_concurrency(
         columns: all_alive.min(5),
     };
     let name = if metric == Metric::RequestsPerSecond { "requests" } else { "cpu" };
+    let hollow = if metric == Metric::RequestsPerSecond {
+        " Where it is hollow, client or backend was the bottleneck in half of the rounds or more: it says what they can do, and the proxy \
+         may be faster."
+    } else {
+        ""
+    };
     let better = if metric.is_more_better() { "Higher is better" } else { "Lower is better" };
     Ok(Some(Figure {
         file: format!("{name}-{}.svg", tool.name()),
         caption: format!(
             "`{}`, {}. {better}. A dot is the median of the rounds, the bar behind it runs from the lowest to the \
-             highest round. All panels have one scale, from 0.",
+             highest round.{hollow} All panels have one scale, from 0.",
             tool.title(),
             metric.title()
         ),
@@ -82,8 +89,10 @@ fn set_panel(
         let set = if subject.kind == Kind::Direct { (1, 1) } else { (configured, alive) };
         let point = |(index, concurrency): (usize, &u32)| {
             let setting = Setting { tool, configured: set.0, alive: set.1, concurrency: *concurrency };
-            let spread = series.spread(&subject, setting, metric)?;
-            Some((index as f64, spread.low, spread.median, spread.high))
+            let Spread { low, median, high } = series.spread(&subject, setting, metric)?;
+            let is_held_back = is_mostly_hidden(series.rows(&subject, setting, false));
+            let is_hollow = metric == Metric::RequestsPerSecond && is_held_back;
+            Some(Point { x: index as f64, low, y: median, high, is_hollow })
         };
         let points: Vec<_> = plan.concurrency.iter().enumerate().filter_map(point).collect();
         (!points.is_empty()).then(|| Curve { name: subject.name.clone(), points })
@@ -107,13 +116,15 @@ fn seen_by_clients(plan: &Plan, series: &Series<'_>) -> io::Result<Option<Figure
             .filter_map(|subject| client_curve(series, &subject, setting))
             .collect();
         let load = if tool.is_open() { "fixed rate".to_owned() } else { format!("{highest} at a time") };
-        panels.push(Panel { title: format!("{}, {load}", tool.title()), curves });
+        let whose = if is_rewritten_by(tool) { ", corrected" } else { "" };
+        panels.push(Panel { title: format!("{}, {load}{whose}", tool.title()), curves });
     }
     let caption = format!(
         "Percentiles as the clients saw them, {largest} backends. Lower is better; both axes are logarithmic, and \
-         only the dots are measured. The last dot of a closed-loop line is the slowest request, drawn where it lies among as many. Closed-loop \
-         tools (`ab`, `wrk`) do not see what a stalled proxy does to requests that they did not send meanwhile; \
-         `oha` at a fixed rate does."
+         only the dots are figures. The last dot of a line is the slowest request of all rounds, drawn where it lies among \
+         those of one. `ab` does not see what a stalled proxy does to requests that it did not send meanwhile; `oha` \
+         at a fixed rate does, where the stall keeps all its connections waiting. The percentiles of `wrk` hold requests that \
+         it never sent: see \"Percentiles seen by the clients\"."
     );
     nines("percentiles-client.svg", "Percentiles seen by the clients", caption, panels)
 }
@@ -135,8 +146,8 @@ fn client_curve(series: &Series<'_>, subject: &Subject, setting: Setting) -> Opt
         (1000.0, client.p99_9_us),
         (slowest_of, client.max_us),
     ];
-    let points: Vec<_> =
-        points.into_iter().filter_map(|(nines, us)| us.map(|us| (nines, us, us, us))).collect();
+    let points: Vec<Point> =
+        points.into_iter().filter_map(|(nines, us)| us.map(|us| Point::at(nines, us))).collect();
     (points.len() > 1).then(|| Curve { name: subject.name.clone(), points })
 }
 
@@ -148,14 +159,14 @@ fn seen_by_the_proxy(own: &[OwnCurve]) -> io::Result<Option<Figure>> {
     let panel = |setting: Setting| {
         let curves = own.iter().filter(|curve| curve.setting == setting).map(|curve| Curve {
             name: curve.subject.clone(),
-            points: curve.points.iter().map(|(x, y)| (*x, *y, *y, *y)).collect(),
+            points: curve.points.iter().map(|(x, y)| Point::at(*x, *y)).collect(),
         });
         let title = format!("{}, {} at a time", setting.tool.title(), setting.concurrency);
         Panel { title, curves: curves.collect() }
     };
     let caption = "Percentiles from the proxy itself: from the first byte of a request's head to the last byte of its \
-                   response, from its own histograms (the `.hgrm` files), all rounds merged. Lower is better; both \
-                   axes are logarithmic."
+                   response, from its own histograms (the `.hgrm` files), all rounds merged. Waiting to be accepted, and \
+                   for a client that is slow, is not in them. Lower is better; both axes are logarithmic."
         .to_owned();
     let panels = settings.into_iter().map(panel).collect();
     nines("percentiles-proxy.svg", "Percentiles from the proxy itself", caption, panels)

@@ -5,6 +5,7 @@ mod figures;
 mod html;
 mod markdown;
 mod panels;
+mod reading;
 mod table;
 
 use crate::latency::curve;

@@ -45,8 +45,25 @@ pub(super) fn colour(name: &str) -> RGBColor {
 #[derive(Debug)]
 pub(super) struct Curve {
     pub(super) name: String,
-    /// `x, low, middle, high`.
-    pub(super) points: Vec<(f64, f64, f64, f64)>,
+    pub(super) points: Vec<Point>,
+}
+
+/// A point of a curve, with the range that it is the middle of.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Point {
+    pub(super) x: f64,
+    pub(super) low: f64,
+    pub(super) y: f64,
+    pub(super) high: f64,
+    /// Its dot is a circle: what was measured is something else than the line says.
+    pub(super) is_hollow: bool,
+}
+
+impl Point {
+    /// Without a range.
+    pub(super) fn at(x: f64, y: f64) -> Self {
+        Self { x, low: y, y, high: y, is_hollow: false }
+    }
 }
 
 /// One of the small plots.
@@ -111,7 +128,8 @@ pub(super) fn accessible(svg: &str, title: &str) -> String {
 /// The smallest and the largest y of all panels.
 fn bounds(panels: &[Panel]) -> (f64, f64) {
     let points = panels.iter().flat_map(|panel| &panel.curves).flat_map(|curve| &curve.points);
-    let bounds = points.fold((f64::MAX, 0.0_f64), |(low, high), point| (low.min(point.1), high.max(point.3)));
+    let bounds =
+        points.fold((f64::MAX, 0.0_f64), |(low, high), point| (low.min(point.low), high.max(point.high)));
     (bounds.0.min(bounds.1), bounds.1.max(1e-9))
 }
 
@@ -196,24 +214,34 @@ fn lines(area: &Area<'_>, frame: &Frame<'_>, panel: &Panel, high: f64) -> io::Re
     for (index, curve) in panel.curves.iter().enumerate() {
         // Side by side, so that no range hides another.
         let aside = (index as f64 - (count - 1.0) / 2.0) * ASIDE / count;
-        let points: Vec<_> =
-            curve.points.iter().map(|(x, low, y, high)| (x + aside, *low, *y, *high)).collect();
-        let middle = points.iter().map(|(x, _, y, _)| (*x, *y));
-        chart.draw_series(LineSeries::new(middle.clone(), line_style(&curve.name))).map_err(failed)?;
-        let bars = points.iter().map(|(x, low, _, high)| {
+        let points: Vec<Point> =
+            curve.points.iter().map(|point| Point { x: point.x + aside, ..*point }).collect();
+        let middle = points.iter().map(|point| (point.x, point.y));
+        chart.draw_series(LineSeries::new(middle, line_style(&curve.name))).map_err(failed)?;
+        let bars = points.iter().map(|Point { x, low, high, .. }| {
             PathElement::new([(*x, *low), (*x, *high)], colour(&curve.name).stroke_width(1))
         });
         chart.draw_series(bars).map_err(failed)?;
-        let dots = middle.map(|point| Circle::new(point, 3, colour(&curve.name).filled()));
-        chart.draw_series(dots).map_err(failed)?;
+        chart.draw_series(points.iter().map(|point| dot(point, WHITE.filled()))).map_err(failed)?;
+        chart.draw_series(points.iter().map(|point| dot(point, dot_style(curve, point)))).map_err(failed)?;
     }
     Ok(())
+}
+
+fn dot(point: &Point, style: ShapeStyle) -> Circle<(f64, f64), i32> {
+    Circle::new((point.x, point.y), 3, style)
+}
+
+/// Full, or a circle.
+fn dot_style(curve: &Curve, point: &Point) -> ShapeStyle {
+    let colour = colour(&curve.name);
+    if point.is_hollow { colour.stroke_width(1) } else { colour.filled() }
 }
 
 /// Curves over the nines: 90 %, 99 %, 99.9 % are equally far apart.
 fn nines(area: &Area<'_>, frame: &Frame<'_>, panel: &Panel, (low, high): (f64, f64)) -> io::Result<()> {
     let points = panel.curves.iter().flat_map(|curve| &curve.points);
-    let end = points.map(|point| point.0).fold(100.0_f64, f64::max);
+    let end = points.map(|point| point.x).fold(100.0_f64, f64::max);
     let mut chart = ChartBuilder::on(area)
         .caption(&panel.title, ("sans-serif", 15).into_font().color(&INK))
         .margin(6)
@@ -236,7 +264,7 @@ fn nines(area: &Area<'_>, frame: &Frame<'_>, panel: &Panel, (low, high): (f64, f
         .draw()
         .map_err(failed)?;
     for curve in &panel.curves {
-        let points = curve.points.iter().map(|(x, _, y, _)| (*x, *y));
+        let points = curve.points.iter().map(|point| (point.x, point.y));
         chart.draw_series(LineSeries::new(points.clone(), line_style(&curve.name))).map_err(failed)?;
         if curve.points.len() <= FEW_POINTS {
             let dots = points.map(|point| Circle::new(point, 3, colour(&curve.name).filled()));
@@ -279,8 +307,8 @@ mod tests {
 
     #[test]
     fn a_plot_names_its_lines_and_its_units() {
-        let curve =
-            Curve { name: "ring".to_owned(), points: vec![(0.0, 1.0, 2.0, 3.0), (1.0, 2.0, 3.0, 4.0)] };
+        let held_back = Point { is_hollow: true, ..Point::at(1.0, 3.0) };
+        let curve = Curve { name: "ring".to_owned(), points: vec![Point::at(0.0, 2.0), held_back] };
         let panels = [Panel { title: "5 backends".to_owned(), curves: vec![curve] }];
         let ticks = vec!["2".to_owned(), "10".to_owned()];
         let frame = Frame { title: "T < U".to_owned(), x: "at a time", y: "requests/s", ticks, columns: 5 };
@@ -288,5 +316,9 @@ mod tests {
         for word in ["ring", "5 backends", "at a time", "requests/s", "<title>T &lt; U</title>"] {
             assert!(svg.contains(word), "{word} is missing in {svg}");
         }
+        let dots = svg.split("<circle").skip(1).filter(|dot| dot.contains("r=\"3\""));
+        let hollow =
+            dots.filter(|dot| dot.split('>').next().is_some_and(|dot| dot.contains("fill=\"none\"")));
+        assert_eq!(hollow.count(), 1, "{svg}");
     }
 }

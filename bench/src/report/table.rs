@@ -1,8 +1,10 @@
 //! Tables: filled once, written as Markdown, as HTML or in columns for the terminal.
 
-use crate::plan::Kind;
+use std::collections::BTreeMap;
+
+use crate::plan::{Kind, Setting, Subject};
 use crate::stats::Spread;
-use crate::summary::Line;
+use crate::summary::{Counts, Line, is_rewritten_by};
 use crate::words::{NONE, or_none, short, whole};
 
 /// Titles and cells.
@@ -100,6 +102,7 @@ pub(super) fn experiment(title: String, lines: &[&Line]) -> Table {
         "max µs",
         "CPU µs/req",
         "(range)",
+        "busy %",
         "shares %",
         "bottleneck",
     ];
@@ -129,6 +132,7 @@ fn experiment_row(line: &Line) -> Vec<String> {
     cells.extend([
         or_none(median(line.cpu_us), short),
         range(line.cpu_us, short),
+        or_none(median(line.busy_pct), whole),
         shares(&line.shares_pct),
         bottleneck(line),
     ]);
@@ -158,6 +162,29 @@ fn bottleneck(line: &Line) -> String {
     format!("{} {count}/{}{mark}", bound.title(), line.rounds)
 }
 
+/// What went wrong before and during the measurements where some backends were dead.
+pub(super) fn dead_backends(title: String, lines: &[&Line]) -> Table {
+    let titles = vec!["proxy", "backends", "runs", "wrong in the warm-up", "failed", "non-2xx"];
+    let mut table = Table::new(title, titles, 2);
+    let mut rows: BTreeMap<(&Subject, usize, usize), (usize, Counts)> = BTreeMap::new();
+    for line in lines {
+        let Setting { configured, alive, .. } = line.cell.setting;
+        if alive < configured {
+            let (runs, counts) = rows.entry((&line.cell.subject, configured, alive)).or_default();
+            *runs += line.rounds;
+            *counts = counts.plus(line.counts);
+        }
+    }
+    for ((subject, configured, alive), (runs, counts)) in rows {
+        let figures = [counts.warmup_failed, counts.failed, counts.non_2xx];
+        let mut cells = vec![subject.name.clone(), format!("{alive} of {configured} alive")];
+        cells.push(whole(runs as f64));
+        cells.extend(figures.map(|figure| whole(figure as f64)));
+        table.push(cells);
+    }
+    table
+}
+
 /// How the clients saw it: the same cells.
 pub(super) fn clients(title: String, lines: &[&Line]) -> Table {
     let titles = vec![
@@ -174,9 +201,13 @@ pub(super) fn clients(title: String, lines: &[&Line]) -> Table {
     ];
     let mut table = Table::new(title, titles, 3);
     for line in lines {
-        let client = &line.client;
+        let (client, tool) = (&line.client, line.cell.setting.tool);
         let mut cells = vec![
-            line.cell.setting.tool.title().to_owned(),
+            if is_rewritten_by(tool) {
+                format!("{}, corrected", tool.title())
+            } else {
+                tool.title().to_owned()
+            },
             line.cell.setting.backends(),
             line.cell.subject.name.clone(),
             line.cell.setting.concurrency.to_string(),
@@ -189,7 +220,7 @@ pub(super) fn clients(title: String, lines: &[&Line]) -> Table {
     table
 }
 
-/// Open loop: what the client saw with and without correction, and what the proxy saw.
+/// Open loop: what the client saw, counted both ways, and what the proxy saw.
 pub(super) fn open_loop(title: String, lines: &[&Line]) -> Table {
     let titles = vec![
         "proxy",
@@ -205,6 +236,8 @@ pub(super) fn open_loop(title: String, lines: &[&Line]) -> Table {
         "max µs",
         "proxy p99 µs",
         "CPU µs/req",
+        "(range)",
+        "busy %",
     ];
     let mut table = Table::new(title, titles, 2);
     for line in lines {
@@ -222,7 +255,12 @@ pub(super) fn open_loop(title: String, lines: &[&Line]) -> Table {
         cells.extend(figures.map(|value| or_none(value, whole)));
         let is_direct = line.cell.subject.kind == Kind::Direct;
         let own = if is_direct { None } else { line.proxy.p99_us };
-        cells.extend([or_none(own, whole), or_none(line.cpu_us.map(|spread| spread.median), short)]);
+        cells.extend([
+            or_none(own, whole),
+            or_none(line.cpu_us.map(|spread| spread.median), short),
+            range(line.cpu_us, short),
+            or_none(line.busy_pct.map(|spread| spread.median), whole),
+        ]);
         table.push(cells);
     }
     table
