@@ -17,7 +17,8 @@ const AT_ONCE: usize = 160;
 /// In /proc/net/tcp the field rx_queue of a listening socket is the length of its accept queue, and sockets that listen
 /// come first: no more is read than these.
 pub(super) fn waiting(addresses: &[SocketAddr], sockets: usize) -> Vec<Option<usize>> {
-    let of = |is_v4: bool| addresses.iter().filter(move |address| address.is_ipv4() == is_v4).count() * sockets;
+    let of =
+        |is_v4: bool| addresses.iter().filter(move |address| address.is_ipv4() == is_v4).count() * sockets;
     let is_ours = |address: &SocketAddr| addresses.contains(address);
     let queues: Vec<_> = [("/proc/self/net/tcp", of(true)), ("/proc/self/net/tcp6", of(false))]
         .into_iter()
