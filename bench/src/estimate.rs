@@ -1,5 +1,6 @@
 //! How long a plan takes, roughly, before anything is known of the machine.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::plan::{Cell, Kind, Plan, Tool};
@@ -27,6 +28,16 @@ impl Plan {
     pub fn estimate(&self) -> Duration {
         let round: Duration = self.cells().iter().map(|cell| self.estimate_run(cell)).sum();
         round * self.rounds
+    }
+
+    /// How many runs are not among these keys, and how long they take.
+    #[must_use]
+    pub fn missing(&self, there: &BTreeSet<String>) -> (usize, Duration) {
+        let cells = self.cells();
+        let rounds = (1..=self.rounds).flat_map(|round| cells.iter().map(move |cell| (round, cell)));
+        let missing = rounds.filter(|(round, cell)| !there.contains(&cell.key(*round)));
+        missing
+            .fold((0, Duration::ZERO), |(runs, time), (_, cell)| (runs + 1, time + self.estimate_run(cell)))
     }
 
     fn estimate_run(&self, cell: &Cell) -> Duration {
@@ -62,8 +73,9 @@ mod tests {
             requests: 10_000,
             wrk_seconds: 1,
             rounds: 3,
-            open: Some(OpenLoop { rate: 2000, seconds: 5, connections: 50 }),
+            open: Some(OpenLoop { rate: 2000, seconds: 5, connections: 5 }),
             has_direct: true,
+            seed: 0,
         }
     }
 
@@ -75,6 +87,14 @@ mod tests {
         let minutes = |time: std::time::Duration| time.as_secs() / 60;
         assert!((30..60).contains(&minutes(all)), "{all:?}");
         assert!(three < all, "{three:?}");
+    }
+
+    #[test]
+    fn what_is_there_takes_no_more_time() {
+        let plan = plan(&["ring"]);
+        let first = plan.round(1).into_iter().map(|cell| cell.key(1));
+        assert_eq!(plan.missing(&std::collections::BTreeSet::new()), (plan.runs(), plan.estimate()));
+        assert_eq!(plan.missing(&first.collect()), (plan.runs() / 3 * 2, plan.estimate() / 3 * 2));
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! The sweep: what it runs ([`plan`]), what it reads ([`clients`], [`latency`]), what follows from it ([`compare`],
-//! [`conclusion`]), how it is shown ([`report`]), and the processes that do it ([`drive`]).
+//! The sweep: what it runs ([`plan`]), what it reads ([`clients`], [`latency`]), what follows from it ([`counts`],
+//! [`compare`], [`conclusion`]), how it is shown ([`report`]), and the processes that do it ([`drive`]).
 
 #![forbid(unsafe_code)]
 
@@ -9,9 +9,11 @@ pub mod chance;
 pub mod clients;
 pub mod compare;
 pub mod conclusion;
+pub mod counts;
 pub mod drive;
 pub mod estimate;
 pub mod latency;
+pub mod older;
 pub mod plan;
 pub mod report;
 pub mod row;

@@ -2,6 +2,7 @@
 
 mod options;
 
+use std::collections::BTreeSet;
 use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
@@ -13,7 +14,7 @@ use ringway_bench::drive::interrupt::Interrupt;
 use ringway_bench::drive::sweep::{Ended, sweep};
 use ringway_bench::drive::{check, machine};
 use ringway_bench::plan::Kind;
-use ringway_bench::report::render;
+use ringway_bench::row::Row;
 use ringway_bench::setup::Setup;
 
 fn main() -> ExitCode {
@@ -66,17 +67,20 @@ fn resume(run: &Path) -> io::Result<ExitCode> {
 
 fn dry_run(options: &Options) -> io::Result<ExitCode> {
     let (setup, _) = options.setup()?;
-    print(&expected(&setup))?;
+    print(&expected(&setup, &[]))?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// What is ahead, for whoever waits.
-fn expected(setup: &Setup) -> String {
+fn expected(setup: &Setup, rows: &[Row]) -> String {
     let plan = &setup.plan;
     let subjects: Vec<&str> = plan.subjects.iter().map(|subject| subject.name.as_str()).collect();
-    let minutes = plan.estimate().as_secs_f64() / 60.0;
+    let there: BTreeSet<String> = rows.iter().filter(|row| row.is_good()).map(Row::key).collect();
+    let (missing, time) = plan.missing(&there);
+    let minutes = time.as_secs_f64() / 60.0;
+    let missing = if there.is_empty() { String::new() } else { format!("; {missing} runs are missing") };
     format!(
-        "sweep: {} runs a round, {} rounds, of {}: about {minutes:.0} minutes\n",
+        "sweep: {} runs a round, {} rounds, of {}{missing}: about {minutes:.0} minutes\n",
         plan.cells().len(),
         plan.rounds,
         subjects.join(", ")
@@ -85,7 +89,7 @@ fn expected(setup: &Setup) -> String {
 
 fn go(folder: &Folder, setup: &mut Setup, has_admin: bool) -> io::Result<ExitCode> {
     let path = folder.path().display();
-    eprint!("{}", expected(setup));
+    eprint!("{}", expected(setup, &folder.rows()?));
     eprintln!("sweep: the run is kept in {path}");
     let Ended { report, is_complete, .. } = sweep(folder, setup, has_admin, &Interrupt::listen()?)?;
     print(&report.terminal)?;
@@ -100,8 +104,7 @@ fn go(folder: &Folder, setup: &mut Setup, has_admin: bool) -> io::Result<ExitCod
 /// The folder of the run itself stays as it is.
 fn write_again(run: &Path, out: &Path) -> io::Result<ExitCode> {
     let folder = Folder::open(run);
-    let report =
-        render(&folder.setup()?, &folder.rows()?, &folder.own_curves(&folder.setup()?, &folder.rows()?)?)?;
+    let report = folder.render(&folder.setup()?, &folder.rows()?)?;
     Folder::new_beside(out)?.write_report(&report)?;
     print(&report.terminal)?;
     Ok(ExitCode::SUCCESS)

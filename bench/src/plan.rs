@@ -29,6 +29,8 @@ impl Tool {
     pub const CLOSED: [Self; 3] = [Self::Ab, Self::AbKeepAlive, Self::Wrk];
     /// The open-loop pair: requests leave when they are due, whatever became of those before.
     pub const OPEN: [Self; 2] = [Self::Oha, Self::OhaUncorrected];
+    /// Both.
+    pub const ALL: [Self; 5] = [Self::Ab, Self::AbKeepAlive, Self::Wrk, Self::Oha, Self::OhaUncorrected];
 
     /// Its name in keys, files and `--tools`.
     #[must_use]
@@ -192,6 +194,9 @@ pub struct Plan {
     pub open: Option<OpenLoop>,
     /// Whether the tools also talk to a backend without a proxy between.
     pub has_direct: bool,
+    /// The rounds' orders follow from it: see [`seed`]. 0 in runs before it was kept.
+    #[serde(default)]
+    pub seed: u32,
 }
 
 /// How the open-loop runs are made.
@@ -203,6 +208,13 @@ pub struct OpenLoop {
     pub seconds: u32,
     /// Connections that the requests are sent on.
     pub connections: u32,
+}
+
+/// A number that two runs have in common only by chance: FNV-1a of a run's name and its beginning.
+#[must_use]
+pub fn seed(name: &str, started: &str) -> u32 {
+    let fold = |hash: u32, byte: u8| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193);
+    name.bytes().chain(started.bytes()).fold(0x811c_9dc5, fold)
 }
 
 /// The sets of backends of the experiment: N of N, then N of the largest N.
@@ -297,16 +309,32 @@ impl Plan {
 
     /// The cells of a round (the first is 1) in its own order, the same whenever it is asked for.
     ///
-    /// Neighbours differ from round to round, so that whatever disturbs the machine for a while does not always meet
-    /// the same cells.
+    /// Neighbours differ from round to round and from run to run, so that whatever disturbs the machine for a while does
+    /// not always meet the same cells. Of an open-loop pair each comes first in every second round.
     #[must_use]
     pub fn round(&self, round: u32) -> Vec<Cell> {
         let mut cells = self.cells();
-        let mut state = u64::from(round).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+        let number = u64::from(self.seed) << 32 | u64::from(round);
+        let mut state = number.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
         for last in (1..cells.len()).rev() {
             cells.swap(last, random(&mut state) as usize % (last + 1));
         }
+        alternate(Tool::OPEN[round as usize % 2], &mut cells);
         cells
+    }
+}
+
+/// Puts this tool before the other one of the open-loop pair, for each subject.
+fn alternate(first: Tool, cells: &mut [Cell]) {
+    for at in 0..cells.len() {
+        let here = cells[at].clone();
+        if !here.setting.tool.is_open() || here.setting.tool == first {
+            continue;
+        }
+        let partner = Cell { setting: Setting { tool: first, ..here.setting }, ..here };
+        if let Some(later) = cells[at..].iter().position(|cell| *cell == partner) {
+            cells.swap(at, at + later);
+        }
     }
 }
 
@@ -335,6 +363,7 @@ mod tests {
             rounds: 3,
             open: Some(OpenLoop { rate: 1000, seconds: 2, connections: 20 }),
             has_direct: true,
+            seed: 0,
         }
     }
 
@@ -372,7 +401,34 @@ mod tests {
             cells.sort();
             cells
         };
-        assert_eq!(sorted(first), sorted(second));
+        assert_eq!(sorted(first.clone()), sorted(second));
+        let another = Plan { seed: seed("sweep", "2026-11-25T12:00:00+00:00"), ..plan };
+        assert_ne!(another.round(1), first, "another run has other orders");
+        assert_ne!(seed("sweep", "2026-11-25T12:00:01+00:00"), another.seed);
+    }
+
+    #[test]
+    fn due_and_sent_take_turns_in_coming_first() {
+        let plan = plan();
+        for round in 1..=6 {
+            let cells = plan.round(round);
+            let open = cells.iter().filter(|cell| cell.setting.tool.is_open());
+            let mut names: Vec<(&str, Tool)> =
+                open.map(|cell| (cell.subject.name.as_str(), cell.setting.tool)).collect();
+            // Stable: the order within each pair stays.
+            names.sort_by_key(|(name, _)| *name);
+            assert_eq!(names.len(), 8);
+            for pair in names.chunks(2) {
+                assert_eq!(pair[0].1, Tool::OPEN[round as usize % 2], "{round}: {pair:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_plan_that_was_kept_without_a_seed_is_read() {
+        let mut kept = serde_json::to_value(plan()).unwrap();
+        kept.as_object_mut().unwrap().remove("seed");
+        assert_eq!(serde_json::from_value::<Plan>(kept).unwrap(), plan());
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::io;
 use serde::{Deserialize, Serialize};
 
 use crate::bound::Bound;
+use crate::counts::disagreement;
 use crate::plan::{Cell, Kind, Setting, Subject, Tool};
 
 /// Times in microseconds. What a tool does not tell is missing.
@@ -35,10 +36,25 @@ pub struct Answers {
     pub seconds: f64,
     /// Completed a second, by the tool's count.
     pub requests_per_second: f64,
-    /// The mean time of a request in milliseconds, as the client saw it.
+    /// The mean time of a request in milliseconds, as the client saw it; of wrk, what follows from its rate.
     pub mean_ms: f64,
-    /// How the client saw them.
+    /// After how many of them the connection stayed open, by ab's count; others do not tell.
+    #[serde(default)]
+    pub kept: Option<u64>,
+    /// How the client saw them; of wrk, with samples that it has added ([`crate::clients::wrk`]).
     pub latency: Percentiles,
+}
+
+impl Answers {
+    /// How long it took by the tool's clock, in seconds, finer than `seconds`, which ab and wrk round.
+    #[must_use]
+    pub fn duration(&self) -> f64 {
+        if self.requests_per_second > 0.0 {
+            self.completed as f64 / self.requests_per_second
+        } else {
+            self.seconds
+        }
+    }
 }
 
 /// CPU time during the measurement.
@@ -46,17 +62,25 @@ pub struct Answers {
 pub struct Cpu {
     /// The proxy's CPU time (user and system, all its processes and threads) a completed request, in microseconds.
     pub proxy_us_per_request: Option<f64>,
-    /// Of one core, in per cent of the measurement's duration: the proxy.
+    /// Of one core, in per cent of `measured_seconds`: the proxy.
     pub proxy_pct: Option<f64>,
-    /// Likewise the client.
+    /// Likewise the client, without what starting it takes; in older runs with that.
     pub client_pct: f64,
     /// Likewise all backends together: one thread.
     pub backend_pct: f64,
-    /// Likewise all other programs; in runs before `stolen_pct` was there, that too.
+    /// Of one core, in per cent of the time between two looks at all processes: all other programs, and the sweep while
+    /// it waited for the client; in runs before `stolen_pct` was there, that too.
     pub foreign_pct: f64,
     /// Likewise what the host of a virtual machine took from all cores.
     #[serde(default)]
     pub stolen_pct: f64,
+    /// How long the measurement took by the client's clock, in seconds. Older runs have none in their files, and shares
+    /// of `client_seconds` instead, until [`crate::older::renew`] has read them.
+    #[serde(default)]
+    pub measured_seconds: Option<f64>,
+    /// From the start of the client's process to its end, in seconds: some milliseconds longer.
+    #[serde(default)]
+    pub client_seconds: Option<f64>,
 }
 
 /// One run of one cell.
@@ -161,6 +185,7 @@ struct Flat<'a> {
     seconds: f64,
     requests_per_second: f64,
     mean_ms: f64,
+    kept: Option<u64>,
     client_p50_us: Option<f64>,
     client_p90_us: Option<f64>,
     client_p99_us: Option<f64>,
@@ -178,9 +203,12 @@ struct Flat<'a> {
     backend_cpu_pct: f64,
     foreign_cpu_pct: f64,
     stolen_cpu_pct: f64,
+    measured_seconds: Option<f64>,
+    client_seconds: Option<f64>,
     foreign_most: &'a str,
     shares: String,
     bound: Bound,
+    disagreement: String,
     error: &'a str,
 }
 
@@ -208,6 +236,7 @@ impl<'a> Flat<'a> {
             seconds: answers.seconds,
             requests_per_second: answers.requests_per_second,
             mean_ms: answers.mean_ms,
+            kept: answers.kept,
             client_p50_us: client.p50_us,
             client_p90_us: client.p90_us,
             client_p99_us: client.p99_us,
@@ -225,9 +254,12 @@ impl<'a> Flat<'a> {
             backend_cpu_pct: cpu.backend_pct,
             foreign_cpu_pct: cpu.foreign_pct,
             stolen_cpu_pct: cpu.stolen_pct,
+            measured_seconds: cpu.measured_seconds,
+            client_seconds: cpu.client_seconds,
             foreign_most: row.foreign_most.as_deref().unwrap_or_default(),
             shares: shares.join(" "),
             bound: row.bound,
+            disagreement: disagreement(row).unwrap_or_default(),
             error: row.error.as_deref().unwrap_or_default(),
         }
     }

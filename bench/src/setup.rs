@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::bound::Placement;
-use crate::plan::Plan;
+use crate::plan::{Plan, Tool};
 
 /// Kept as `setup.json` in the run's folder.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +27,9 @@ pub struct Setup {
     /// The SHA-256 of the proxy's and the backends' binaries; none in runs before this was kept.
     #[serde(default)]
     pub binaries: BTreeMap<String, String>,
+    /// The CPU time of starting each client, in microseconds, which is not counted; none in runs before this was kept.
+    #[serde(default)]
+    pub start_up_us: BTreeMap<Tool, u64>,
     /// Where the programs are that were built here or named by hand.
     pub programs: Programs,
     /// The first port; the others follow it.
@@ -50,9 +53,12 @@ pub struct Machine {
     pub memory_mib: u64,
     /// The kernel.
     pub kernel: String,
+    /// How finely the kernel accounts for CPU time, by its options, where it tells; nothing in runs before this was kept.
+    #[serde(default)]
+    pub kernel_options: BTreeMap<String, String>,
     /// The operating system.
     pub system: String,
-    /// The commit, `+` behind it when files differ from it.
+    /// The commit, `+` behind it when files that belong to it differ from it.
     pub commit: String,
 }
 

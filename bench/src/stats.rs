@@ -20,19 +20,22 @@ impl Spread {
         let mut values: Vec<f64> = values.into_iter().filter(|value| value.is_finite()).collect();
         values.sort_by(f64::total_cmp);
         let (low, high) = (*values.first()?, *values.last()?);
-        let middle = values.len() / 2;
-        let median =
-            if values.len() % 2 == 1 { values[middle] } else { (values[middle - 1] + values[middle]) / 2.0 };
-        Some(Self { low, median, high })
+        Some(Self { low, median: middle(&values), high })
     }
 }
 
-/// The median of many figures, and the interval that holds the true one with a probability of 95 %.
+/// Of sorted figures, of which there is one at least.
+fn middle(sorted: &[f64]) -> f64 {
+    let upper = sorted.len() / 2;
+    if sorted.len() % 2 == 1 { sorted[upper] } else { f64::midpoint(sorted[upper - 1], sorted[upper]) }
+}
+
+/// The median of many figures, and an interval that holds the true one with a probability of 95 % at least.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Estimate {
     /// The interval's lower end.
     pub low: f64,
-    /// The middle one.
+    /// The middle one; between two of them, their mean.
     pub median: f64,
     /// The interval's upper end.
     pub high: f64,
@@ -50,8 +53,11 @@ impl Estimate {
             return None;
         }
         let reach = 1.96 * (count as f64).sqrt() / 2.0;
-        let low = (count as f64 / 2.0 - reach).floor() as usize;
-        Some(Self { low: values[low], median: values[count / 2], high: values[count - 1 - low] })
+        // Counted from 1, the lower end is the figure of this rank (rounded to the safe side), and the upper one has the
+        // same rank from above.
+        let rank = (count as f64 / 2.0 - reach).floor() as usize;
+        let low = rank.saturating_sub(1);
+        Some(Self { low: values[low], median: middle(&values), high: values[count - 1 - low] })
     }
 }
 
@@ -77,8 +83,25 @@ mod tests {
     fn the_interval_narrows_with_the_root_of_the_count() {
         let of = |count: i32| Estimate::of((0..count).map(f64::from)).map(|e| (e.low, e.median, e.high));
         assert_eq!(of(9), None);
-        assert_eq!(of(100), Some((40.0, 50.0, 59.0)));
-        assert_eq!(of(10_000), Some((4902.0, 5000.0, 5097.0)));
+        assert_eq!(of(100), Some((39.0, 49.5, 60.0)));
+        assert_eq!(of(10_000), Some((4901.0, 4999.5, 5098.0)));
+    }
+
+    /// The chance that the true median lies between two figures of these ranks is a sum of the binomial distribution.
+    #[test]
+    fn the_interval_holds_the_true_median_as_often_as_it_says() {
+        for count in 10..=400_u32 {
+            let found = Estimate::of((0..count).map(f64::from)).unwrap();
+            let mut of_rank = 0.5_f64.powi(count.cast_signed());
+            let mut held = 0.0;
+            for below in 0..=count {
+                if (found.low..found.high).contains(&(f64::from(below) - 1.0)) {
+                    held += of_rank;
+                }
+                of_rank *= f64::from(count - below) / f64::from(below + 1);
+            }
+            assert!(held >= 0.95, "{count}: {held}");
+        }
     }
 
     #[test]

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use ringway_bench::drive::folder::Folder;
+use ringway_bench::plan::Tool;
 
 /// The sweeps of the tests use the same ports.
 static PORTS: Mutex<()> = Mutex::new(());
@@ -125,7 +126,14 @@ fn a_tiny_sweep_leaves_a_whole_folder() {
         let has_proxy = row.cell.subject.name != "direct";
         assert_eq!(row.cpu.proxy_us_per_request.is_some_and(|us| us > 0.0), has_proxy);
         assert!(row.cpu.client_pct > 0.0 && row.cpu.backend_pct > 0.0);
+        assert_eq!(row.answers.kept, Some(100));
+        let (measured, lived) = (row.cpu.measured_seconds.unwrap(), row.cpu.client_seconds.unwrap());
+        assert!(0.0 < measured && measured < lived, "a client starts before it measures: {measured} {lived}");
     }
+    let setup = Folder::open(&run).setup().unwrap();
+    assert!(setup.plan.seed != 0 && setup.start_up_us[&Tool::AbKeepAlive] > 0, "{setup:?}");
+    let report = fs::read_to_string(run.join("report.md")).unwrap();
+    assert!(report.contains("counted the same requests in each of 12 runs,"), "{report}");
     assert!(said.contains("Experiment: ab -k") && said.contains("Was every request answered?"), "{said}");
 }
 
@@ -146,7 +154,9 @@ fn a_run_that_was_broken_off_goes_on_where_it_was() {
 
     assert!(left_over().is_empty(), "{:?}", left_over());
     let resumed = resume(&first).output().unwrap();
-    assert!(resumed.status.success(), "{}", String::from_utf8_lossy(&resumed.stderr));
+    let told = String::from_utf8_lossy(&resumed.stderr).into_owned();
+    assert!(resumed.status.success(), "{told}");
+    assert!(told.contains(&format!("; {} runs are missing: about", ALL - before.len())), "{told}");
     let after = folder.rows().unwrap();
     assert_eq!(after.len(), ALL);
     assert_eq!(after[..before.len()], before, "what was there has not been run again");
@@ -228,6 +238,18 @@ fn figures_of_two_set_ups_do_not_mix() {
     );
     assert!(said.contains("the binaries are not the same"), "{said}");
     assert_eq!(folder.rows().unwrap(), rows, "nothing was run");
+}
+
+/// A client that sends nothing stands in for oha.
+#[test]
+fn a_check_of_percentiles_that_failed_is_not_called_complete() {
+    let _ports = PORTS.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let out = tempfile::tempdir().unwrap();
+    let output = sweep(&["--check-percentiles", "--oha", "/bin/false", "--runtimes", "threads"], out.path());
+    assert!(!output.status.success());
+    let run = only_run(out.path());
+    assert!(!run.join("setup.json").exists() && !run.join("report.md").exists());
+    assert!(!resume(&run).output().unwrap().status.success(), "it is no sweep to go on with");
 }
 
 #[test]

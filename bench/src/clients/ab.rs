@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-use super::{count, number};
+use super::{count, number, word_behind};
 use crate::row::{Answers, Percentiles};
 
 /// Its command line. The percentiles go to `percentiles`, finer than those that it prints.
@@ -36,8 +36,14 @@ pub fn parse(text: &str, percentiles: &str) -> io::Result<Answers> {
         seconds: number(text, "Time taken for tests:")?,
         requests_per_second: number(text, "Requests per second:")?,
         mean_ms: number(text, "Time per request:")?,
+        kept: keep_alive(text),
         latency: read_percentiles(percentiles),
     })
+}
+
+/// Only said of a run with `-k`.
+fn keep_alive(text: &str) -> Option<u64> {
+    word_behind(text, "Keep-Alive requests:")?.parse().ok()
 }
 
 /// Its table goes to 99 and then 100, which is the slowest.
@@ -62,6 +68,9 @@ mod tests {
         assert_eq!(answers.latency.p99_us, Some(3626.0));
         assert_eq!(answers.latency.max_us, Some(29565.0));
         assert_eq!(answers.latency.p99_9_us, None);
+        assert_eq!(answers.kept, None);
+        let kept = parse(include_str!("../../tests/recorded/ab-k.txt"), table).unwrap();
+        assert_eq!((kept.completed, kept.kept), (1000, Some(1000)));
     }
 
     #[test]

@@ -63,6 +63,7 @@ pub fn parse(text: &str) -> io::Result<Answers> {
         seconds: output.summary.total,
         requests_per_second: output.summary.requests_per_sec.unwrap_or(0.0),
         mean_ms: output.summary.average.unwrap_or(0.0) * 1e3,
+        kept: None,
         latency: Percentiles {
             p50_us: percentile("p50"),
             p90_us: percentile("p90"),

@@ -7,7 +7,7 @@ use super::backends::Backends;
 use super::folder::Folder;
 use super::interrupt::Interrupt;
 use super::measure::Own;
-use super::process::run_client;
+use super::process::{run_client, stay_on};
 use super::proxies::{Launch, Ports};
 use crate::agreement::{Comparison, DELAYS_MS, render};
 use crate::clients::oha;
@@ -32,8 +32,7 @@ pub fn run(folder: &Folder, setup: &Setup, has_admin: bool, stop: &Interrupt) ->
     if !has_admin {
         return Err(io::Error::other("this proxy has no admin API to tell percentiles"));
     }
-    let kept = Setup { programs: setup.programs.named(), is_complete: true, ..setup.clone() };
-    folder.save_setup(&kept)?;
+    stay_on(&setup.placement.others)?;
     let work = tempfile::tempdir()?;
     let ports = Ports { first: setup.first_port };
     let launch = Launch {
@@ -53,6 +52,9 @@ pub fn run(folder: &Folder, setup: &Setup, has_admin: bool, stop: &Interrupt) ->
     let report = render(&comparisons, LOAD.rate, &machine);
     folder.write("raw.json", &(serde_json::to_string_pretty(&comparisons)? + "\n"))?;
     folder.write("report.md", &report)?;
+    // Last: a check that was broken off has no set-up, so nobody takes it for one that ended, or goes on with it.
+    let kept = Setup { programs: setup.programs.named(), is_complete: true, ..setup.clone() };
+    folder.save_setup(&kept)?;
     Ok(report)
 }
 

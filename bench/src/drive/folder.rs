@@ -4,6 +4,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::counts;
+use crate::older;
 use crate::plan::{Kind, Setting};
 use crate::report::{self, OwnCurve, Report};
 use crate::row::{Row, from_json, to_csv, to_json};
@@ -85,15 +87,19 @@ impl Folder {
         self.write("setup.json", &(serde_json::to_string_pretty(setup)? + "\n"))
     }
 
-    /// Reads `raw.json`; none if there is no such file yet.
+    /// Reads `raw.json`, older rows in today's terms; none if there is no such file yet.
     ///
     /// # Errors
     ///
-    /// It is not readable.
+    /// It is not readable, or the set-up is not.
     pub fn rows(&self) -> io::Result<Vec<Row>> {
         match fs::read_to_string(self.path.join("raw.json")) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-            read => from_json(&read?),
+            read => {
+                let mut rows = from_json(&read?)?;
+                older::renew(&mut rows, &self.setup()?);
+                Ok(rows)
+            }
         }
     }
 
@@ -123,9 +129,20 @@ impl Folder {
     ///
     /// A plot that cannot be drawn, a file that cannot be written.
     pub fn save_report(&self, setup: &Setup, rows: &[Row]) -> io::Result<Report> {
-        let report = report::render(setup, rows, &self.own_curves(setup, rows)?)?;
+        let report = self.render(setup, rows)?;
         self.write_report(&report)?;
         Ok(report)
+    }
+
+    /// The report as it is written today, with what the counts say of each other among its notes.
+    ///
+    /// # Errors
+    ///
+    /// A plot that cannot be drawn, a file that is no histogram.
+    pub fn render(&self, setup: &Setup, rows: &[Row]) -> io::Result<Report> {
+        let mut setup = setup.clone();
+        setup.notes.extend(counts::note(rows));
+        report::render(&setup, rows, &self.own_curves(&setup, rows)?)
     }
 
     /// Makes a folder for a report alone.

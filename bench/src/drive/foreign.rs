@@ -1,7 +1,8 @@
 //! What does not take part: CPU time of other programs by their own clocks, and what the host took.
 //!
 //! The kernel's totals in /proc/stat are sampled at its timer ticks and told in hundredths of a second: over a run of
-//! 50 ms they are wrong by more than such a run could be disturbed. The clocks of processes are exact.
+//! 50 ms they are wrong by more than such a run could be disturbed. The clocks of processes are exact at rest, and behind
+//! by one tick at the most while they run.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -39,7 +40,8 @@ pub struct Foreign {
 const WORTH_A_NAME_PCT: f64 = 0.1;
 
 impl Census {
-    /// Counts everybody but this process and those in these process groups.
+    /// Counts everybody but those in these process groups and this process, which is busy with counting itself: what it
+    /// uses while a client runs is known otherwise.
     #[must_use]
     pub fn take(ours: &[i32]) -> Self {
         let own = std::process::id().cast_signed();

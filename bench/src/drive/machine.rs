@@ -22,6 +22,7 @@ pub fn look() -> Machine {
             .and_then(|total| total.split(' ').next()?.parse::<u64>().ok())
             .map_or(0, |kib| kib >> 10),
         kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
+        kernel_options: kernel_options(&kernel_configuration()),
         system: system(),
         commit: commit(),
     }
@@ -43,15 +44,43 @@ fn system() -> String {
     line.map_or_else(|| "Linux".to_owned(), |name| name.trim_matches('"').to_owned())
 }
 
-/// The commit that is checked out, with `+` behind it when sources differ from it.
+/// What decides how finely CPU time is counted: the timer's rate, and whether interrupts have accounts of their own (if
+/// not, whoever is interrupted pays for them).
+const KERNEL_OPTIONS: [&str; 3] =
+    ["CONFIG_HZ", "CONFIG_IRQ_TIME_ACCOUNTING", "CONFIG_VIRT_CPU_ACCOUNTING_GEN"];
+
+/// The configuration that the kernel was built with, where it or its package keeps it; empty elsewhere.
+fn kernel_configuration() -> String {
+    let of_package = read(&format!("/boot/config-{}", read("/proc/sys/kernel/osrelease").trim()));
+    if !of_package.is_empty() {
+        return of_package;
+    }
+    let unpacked = Command::new("zcat").arg("/proc/config.gz").output().ok();
+    let unpacked = unpacked.filter(|output| output.status.success());
+    unpacked.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default()
+}
+
+/// `CONFIG_HZ=250`, and `# CONFIG_X is not set`, which is told as `n`.
+fn kernel_options(configuration: &str) -> BTreeMap<String, String> {
+    let value = |name: &str| {
+        let is_set = |line: &str| Some(line.strip_prefix(name)?.strip_prefix('=')?.to_owned());
+        let is_not = format!("# {name} is not set");
+        let of_line = |line: &str| is_set(line).or_else(|| (line == is_not).then(|| "n".to_owned()));
+        configuration.lines().find_map(of_line)
+    };
+    KERNEL_OPTIONS.into_iter().filter_map(|name| Some((name.to_owned(), value(name)?))).collect()
+}
+
+/// The commit that is checked out, with `+` behind it when files that belong to it differ from it.
 fn commit() -> String {
     let git = |words: &[&str]| {
         let output = Command::new("git").args(words).output().ok().filter(|output| output.status.success());
         output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned())
     };
     let Some(commit) = git(&["rev-parse", "--short=12", "HEAD"]) else { return "unknown".to_owned() };
-    // Runs that are kept are files too, and change nothing.
-    let changed = git(&["status", "--porcelain", "--", ":/", ":(top,exclude)bench/runs"]).unwrap_or_default();
+    // Runs that are kept are files too, and change nothing; nor does a file that nobody has added.
+    let words = ["status", "--porcelain", "--untracked-files=no", "--", ":/", ":(top,exclude)bench/runs"];
+    let changed = git(&words).unwrap_or_default();
     if changed.is_empty() { commit } else { format!("{commit}+") }
 }
 
@@ -143,6 +172,15 @@ mod tests {
         assert_eq!(placement(&[0, 1], 5, false).others, [1]);
         assert!(placement(&[0, 1], 1, true).is_shared());
         assert!(placement(&[3], 1, false).is_shared());
+    }
+
+    #[test]
+    fn options_of_the_kernel_are_read_whether_they_are_set_or_not() {
+        let text = "#\n# CONFIG_HZ_100 is not set\nCONFIG_HZ=250\nCONFIG_HZ_250=y\n# CONFIG_IRQ_TIME_ACCOUNTING is not set\n";
+        let expected = [("CONFIG_HZ", "250"), ("CONFIG_IRQ_TIME_ACCOUNTING", "n")];
+        let expected = expected.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        assert_eq!(kernel_options(text), BTreeMap::from(expected));
+        assert!(kernel_options("").is_empty());
     }
 
     #[test]

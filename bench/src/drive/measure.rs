@@ -1,5 +1,6 @@
 //! One run of one cell: start everything, warm up, measure, stop everything.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -29,6 +30,8 @@ pub struct Bench<'a> {
     pub plan: &'a Plan,
     /// How proxies are started.
     pub launch: Launch<'a>,
+    /// The CPU time of starting each client, in microseconds.
+    pub start_up_us: &'a BTreeMap<Tool, u64>,
     /// Whether somebody wants it to stop.
     pub stop: &'a Interrupt,
 }
@@ -66,7 +69,8 @@ impl Bench<'_> {
         let answered = backends.answered()?;
         let meter = Meter::start(proxy.as_ref(), &backends);
         let (answers, ran) = self.client(cell, port)?;
-        let (cpu, foreign_most) = meter.stop(&ran, answers.completed);
+        let start_up = self.start_up_us.get(&setting.tool).copied().unwrap_or(0);
+        let (cpu, foreign_most) = meter.stop(&ran, &answers, Duration::from_micros(start_up));
         let shares =
             backends.answered()?.iter().zip(&answered).map(|(after, before)| after - before).collect();
         let (reading, hgrm) = own.end()?;
@@ -191,22 +195,50 @@ impl<'a> Meter<'a> {
         Self { proxy, backends, others, before: times(proxy, backends) }
     }
 
-    fn stop(self, client: &Ran, completed: u64) -> (Cpu, Option<String>) {
+    fn stop(self, client: &Ran, answers: &Answers, start_up: Duration) -> (Cpu, Option<String>) {
         let after = times(self.proxy, self.backends);
         let foreign = Census::take(&groups(self.proxy, self.backends)).since(&self.others);
-        let proxy = after.0.saturating_sub(self.before.0);
-        let backends = after.1.saturating_sub(self.before.1);
-        let pct = |time: Duration| 100.0 * time.as_secs_f64() / client.elapsed.as_secs_f64().max(1e-9);
-        let cpu = Cpu {
-            proxy_us_per_request: self.proxy.map(|_| proxy.as_secs_f64() * 1e6 / completed.max(1) as f64),
-            proxy_pct: self.proxy.map(|_| pct(proxy)),
-            client_pct: pct(client.cpu),
-            backend_pct: pct(backends),
-            foreign_pct: foreign.pct,
-            stolen_pct: foreign.stolen_pct,
+        let used = Used {
+            proxy: self.proxy.map(|_| after.0.saturating_sub(self.before.0)),
+            client: client.cpu.saturating_sub(start_up),
+            backends: after.1.saturating_sub(self.before.1),
         };
+        let mut cpu = used.of(answers, client.elapsed);
+        cpu.foreign_pct = foreign.pct + share_pct(client.own_cpu, client.elapsed.as_secs_f64());
+        cpu.stolen_pct = foreign.stolen_pct;
         (cpu, foreign.most)
     }
+}
+
+/// CPU time of those who take part.
+struct Used {
+    proxy: Option<Duration>,
+    client: Duration,
+    backends: Duration,
+}
+
+impl Used {
+    /// Shares of the measurement, which is shorter than the client's life: while a client starts nobody has anything to
+    /// do, and in a run of 100 ms that would make a proxy without any time to spare look as if it waited.
+    fn of(&self, answers: &Answers, lived: Duration) -> Cpu {
+        let measured = answers.duration();
+        let pct = |time: Duration| share_pct(time, measured);
+        let per_request = |time: Duration| time.as_secs_f64() * 1e6 / answers.completed.max(1) as f64;
+        Cpu {
+            proxy_us_per_request: self.proxy.map(per_request),
+            proxy_pct: self.proxy.map(pct),
+            client_pct: pct(self.client),
+            backend_pct: pct(self.backends),
+            measured_seconds: Some(measured),
+            client_seconds: Some(lived.as_secs_f64()),
+            ..Cpu::default()
+        }
+    }
+}
+
+/// CPU time in per cent of so many seconds of one core.
+fn share_pct(time: Duration, seconds: f64) -> f64 {
+    100.0 * time.as_secs_f64() / seconds.max(1e-9)
 }
 
 fn groups(proxy: Option<&Program>, backends: &Backends) -> Vec<i32> {
@@ -256,6 +288,20 @@ mod tests {
             "/latency.hgrm?upstream=origin&phase=total&since=1795625155-2",
         ];
         assert_eq!(server.join().unwrap(), expected);
+    }
+
+    #[test]
+    fn shares_are_of_the_measurement_and_not_of_the_start() {
+        let ms = Duration::from_millis;
+        let used = Used { proxy: Some(ms(97)), client: ms(60), backends: ms(30) };
+        let (completed, requests_per_second) = (1000, 10_000.0);
+        let answers = Answers { completed, requests_per_second, seconds: 0.1, ..Answers::default() };
+        let cpu = used.of(&answers, ms(114));
+        let is_near = |a: f64, b: f64| (a - b).abs() < 1e-6;
+        assert!(is_near(cpu.proxy_pct.unwrap(), 97.0) && is_near(cpu.backend_pct, 30.0), "{cpu:?}");
+        assert!(is_near(cpu.client_pct, 60.0) && is_near(cpu.proxy_us_per_request.unwrap(), 97.0), "{cpu:?}");
+        let placement = crate::bound::Placement { proxy: vec![0], others: vec![1] };
+        assert_eq!(bound(&cpu, &placement), crate::bound::Bound::Proxy);
     }
 
     #[test]

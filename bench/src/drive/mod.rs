@@ -12,5 +12,6 @@ pub mod process;
 pub mod processes;
 pub mod progress;
 pub mod proxies;
+pub mod start_up;
 pub mod sweep;
 pub mod threads;

@@ -9,6 +9,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use nix::sched::{CpuSet, sched_setaffinity};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::signal::{Signal, killpg};
 use nix::sys::time::TimeValLike as _;
@@ -18,8 +19,6 @@ use super::interrupt::{Interrupt, interrupted};
 use super::processes::{self, Process};
 
 const POLL: Duration = Duration::from_millis(10);
-/// How exactly the end of a client is seen, and so how exactly shares of CPU time are known.
-const CLIENT_POLL: Duration = Duration::from_millis(3);
 /// How long a program may take to listen, and to end when it is asked to.
 const START: Duration = Duration::from_secs(10);
 const STOP: Duration = Duration::from_secs(4);
@@ -144,8 +143,10 @@ fn members(group: i32) -> Vec<i32> {
 pub struct Ran {
     /// Standard output.
     pub text: String,
-    /// User and system.
+    /// User and system, with that of its start.
     pub cpu: Duration,
+    /// What this program used meanwhile: starting it and waiting for it.
+    pub own_cpu: Duration,
     /// From start to end.
     pub elapsed: Duration,
 }
@@ -156,16 +157,41 @@ pub struct Ran {
 ///
 /// It cannot be started, failed, took longer than `limit`, or was interrupted.
 pub fn run_client(words: &[String], cores: &[usize], limit: Duration, stop: &Interrupt) -> io::Result<Ran> {
-    let (before, start) = (children_cpu()?, Instant::now());
+    let (before, own, start) = (children_cpu()?, own_cpu(), Instant::now());
     let child = on_cores(words, cores).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
     let output = wait(child, limit, stop)?;
-    let elapsed = start.elapsed();
+    let (elapsed, own_cpu) = (start.elapsed(), own_cpu().saturating_sub(own));
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
         return Err(io::Error::other(format!("{}: {}: {}{text}", words[0], output.status, said.trim())));
     }
-    Ok(Ran { text, cpu: children_cpu()?.saturating_sub(before), elapsed })
+    Ok(Ran { text, cpu: children_cpu()?.saturating_sub(before), own_cpu, elapsed })
+}
+
+/// CPU time of starting a program on these cores, and of its end, whatever that says.
+///
+/// # Errors
+///
+/// Nothing can be started.
+pub fn cpu_of_start(words: &[String], cores: &[usize]) -> io::Result<Duration> {
+    let before = children_cpu()?;
+    on_cores(words, cores).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?.wait()?;
+    Ok(children_cpu()?.saturating_sub(before))
+}
+
+/// Keeps this thread, and those that it starts, on these cores: the sweep must not meet the proxy on its own. What is
+/// started on certain cores is not bound by that.
+///
+/// # Errors
+///
+/// Cores that are not there.
+pub fn stay_on(cores: &[usize]) -> io::Result<()> {
+    let mut set = CpuSet::new();
+    for core in cores {
+        set.set(*core)?;
+    }
+    sched_setaffinity(Pid::from_raw(0), &set).map_err(io::Error::from)
 }
 
 /// What the clients print fits into a pipe, so it can be read at the end.
@@ -179,9 +205,14 @@ fn wait(mut child: Child, limit: Duration, stop: &Interrupt) -> io::Result<Outpu
             let late = || io::Error::other(format!("the client did not end within {limit:?}"));
             return Err(if is_late { late() } else { interrupted() });
         }
-        sleep(CLIENT_POLL);
+        sleep(POLL);
     }
     child.wait_with_output()
+}
+
+/// CPU time of this program.
+fn own_cpu() -> Duration {
+    processes::cpu(std::process::id().cast_signed()).unwrap_or_default()
 }
 
 /// CPU time of all children that have ended and been waited for.

@@ -51,7 +51,10 @@ fn parse(stat: &str) -> Option<Process> {
     })
 }
 
-/// CPU time of a process so far, user and system, of all its threads, those that ended too: to the nanosecond.
+/// CPU time of a process so far, user and system, of all its threads, those that ended too.
+///
+/// To the nanosecond for a process at rest, such as a proxy whose client has ended. A thread that runs on another core
+/// has an account that is as old as that core's last timer tick: some milliseconds at the most.
 #[must_use]
 pub fn cpu(pid: i32) -> Option<Duration> {
     let time = clock_getcpuclockid(Pid::from_raw(pid)).and_then(|clock| clock.now()).ok()?;

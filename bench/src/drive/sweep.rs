@@ -6,8 +6,10 @@ use std::io;
 use super::folder::Folder;
 use super::interrupt::Interrupt;
 use super::measure::{Bench, now};
+use super::process;
 use super::progress::Progress;
 use super::proxies::{Launch, Ports};
+use super::start_up;
 use crate::report::Report;
 use crate::row::Row;
 use crate::setup::Setup;
@@ -30,6 +32,12 @@ pub struct Ended {
 /// The folder cannot be written. What goes wrong in a run is a row.
 pub fn sweep(folder: &Folder, setup: &mut Setup, has_admin: bool, stop: &Interrupt) -> io::Result<Ended> {
     let _lock = folder.lock()?;
+    let others = &setup.placement.others;
+    process::stay_on(others)?;
+    if setup.start_up_us.is_empty() {
+        setup.start_up_us = start_up::measure(&setup.plan, &setup.programs, others)?;
+        folder.save_setup(setup)?;
+    }
     // Logs and configurations of single runs, which nobody misses.
     let work = tempfile::tempdir()?;
     let mut rows = folder.rows()?;
@@ -38,7 +46,7 @@ pub fn sweep(folder: &Folder, setup: &mut Setup, has_admin: bool, stop: &Interru
         let ports = Ports { first: setup.first_port };
         let (programs, placement) = (&setup.programs, &setup.placement);
         let launch = Launch { programs, ports, placement, has_admin, work: work.path() };
-        let bench = Bench { plan: &setup.plan, launch, stop };
+        let bench = Bench { plan: &setup.plan, launch, start_up_us: &setup.start_up_us, stop };
         run_missing(folder, &bench, &mut rows)?
     };
     setup.is_complete = is_complete(setup, &rows);
