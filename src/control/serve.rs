@@ -121,7 +121,7 @@ fn introduce(server: &Server) {
     if beyond > 0 {
         notice(format_args!(
             "{beyond} backends have no latency percentiles of their own: there is room for \
-             {room}, and these are counted under their upstreams"
+             {room}, and these are counted together, as (others)"
         ));
     }
     let listeners = &server.shared().config.listeners;

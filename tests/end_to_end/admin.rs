@@ -138,13 +138,56 @@ fn metrics_pass_promtool(runtime: &str) {
     };
     assert!(sum("ringway_requests_total{") >= REQUESTS as f64, "{text}");
     assert!(text.contains(&format!("ringway_runtime_info{{runtime=\"{runtime}\",reason=\"")), "{text}");
+    promtool_takes(&text);
+}
+
+fn promtool_takes(metrics: &str) {
     let file = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(file.path(), &text).unwrap();
+    std::fs::write(file.path(), metrics).unwrap();
     let stdin = std::fs::File::open(file.path()).unwrap();
     let checked = Command::new("promtool").args(["check", "metrics"]).stdin(stdin).output();
     let output = checked.expect("promtool is not installed: scripts/test installs it");
     let said = [output.stdout, output.stderr].concat();
     assert!(output.status.success() && said.is_empty(), "{}", String::from_utf8_lossy(&said));
+}
+
+/// The counters have room for 16 workers here, however few event loops the runtime has: there are more upstreams than series.
+#[test]
+fn upstreams_that_share_a_series_are_told_and_pass_promtool() {
+    let (listener, admin) = (free_address(), free_address());
+    let mut config = format!(
+        "[runtime]\nworkers = 16\n[log]\naccess = \"off\"\n[admin]\naddress = \"{admin}\"\n\
+         [[listener]]\naddress = \"{listener}\"\n"
+    );
+    let backends = start(&Addresses::ephemeral(0)).unwrap();
+    for number in 0..24 {
+        config += &format!(
+            "[[route]]\npath = \"/{number}/\"\nupstream = \"u{number}\"\n\
+             [[upstream]]\nname = \"u{number}\"\nbackends = [\"{}\"]\n",
+            backends.addresses().default
+        );
+    }
+    let proxy = Proxy::run("threads", &config, &[listener]);
+    for path in ["", "0/", "20/", "23/"] {
+        curl(&[&format!("http://{listener}/{path}")]);
+    }
+    let text = wait_for("four exchanges are counted", PATIENCE, || {
+        let text = curl(&[&format!("http://{admin}/metrics")]).text().to_owned();
+        let mut shared = text.lines().filter(|line| line.contains("code=") && line.contains("(others)\",b"));
+        shared.any(|line| line.ends_with(" 1")).then_some(text)
+    });
+    let samples: Vec<_> = text.lines().filter_map(|line| line.split_once("} ")).map(|(name, _)| name).collect();
+    let unique: std::collections::BTreeSet<_> = samples.iter().collect();
+    assert_eq!(unique.len(), samples.len());
+    promtool_takes(&text);
+    let admin = admin.to_string();
+    let said = ringway_ends(&["latency", "--admin", &admin, "--upstream", "u23"]);
+    assert_eq!(said.0, Some(1));
+    assert!(said.2.contains("u23 has no series of its own: there is room for 18 backends"), "{said:?}");
+    let (code, said, _) = ringway_ends(&["latency", "--admin", &admin, "--by", "backend", "--phase", "total"]);
+    assert_eq!(code, Some(0));
+    assert!(said.contains("\nu20 (others) ") && said.contains("\n(others) "), "{said}");
+    drop(proxy);
 }
 
 fn state_is_told(runtime: &str) {

@@ -212,12 +212,7 @@ fn groups(meter: &Meter, asked: &Asked) -> Result<Vec<Group>, String> {
 
 /// The series of what is asked for; all of them where nothing is named.
 fn members(meter: &Meter, asked: &Asked) -> Result<Vec<usize>, String> {
-    let is_asked = |asked: &Option<String>, is: &Option<String>| asked.is_none() || asked == is;
-    let all = meter.series().all().iter().enumerate().skip(1).filter(|(_, series)| {
-        is_asked(&asked.upstream, &series.upstream) && is_asked(&asked.backend, &series.backend)
-    });
-    let members: Vec<usize> = all.map(|(index, _)| index).collect();
-    if members.is_empty() { Err("there is no such upstream or backend".to_owned()) } else { Ok(members) }
+    meter.series().named(asked.upstream.as_deref(), asked.backend.as_deref())
 }
 
 fn phase_named(name: &str) -> Result<Phase, String> {
