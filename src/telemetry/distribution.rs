@@ -96,9 +96,16 @@ impl Distribution {
         self.counts.iter().take_while(|(bucket, _)| *bucket <= last).map(|(_, count)| count).sum()
     }
 
-    /// Buckets that are not empty: what keeping it costs.
-    pub fn buckets(&self) -> usize {
-        self.counts.len()
+    /// What keeping it costs.
+    pub fn bytes(&self) -> usize {
+        size_of::<Self>() + self.counts.capacity() * size_of::<(u32, u64)>()
+    }
+
+    /// Takes no more memory than it has to.
+    #[must_use]
+    pub(super) fn compact(mut self) -> Self {
+        self.counts.shrink_to_fit();
+        self
     }
 
     /// This and another distribution together.

@@ -1,20 +1,14 @@
 //! Percentiles: of all time or since an earlier answer, by backend, by upstream or of everything.
 
-use std::collections::VecDeque;
-use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use hdrhistogram::serialization::V2DeflateSerializer;
 use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, Tag};
 use serde::{Deserialize, Serialize};
 
-use super::accept_wait::{AcceptWait, AcceptWaitView, Waited};
+use super::accept_wait::{AcceptWaitView, Waited};
+use super::snapshots::Snapshot;
 use crate::telemetry::{Distribution, Meter, Phase};
-
-/// Snapshots that are kept for `since`: with one a second, those of a quarter of an hour.
-const KEPT: usize = 1024;
-/// Buckets that all of them may hold, 16 bytes each; the two latest are kept in any case.
-const KEPT_BUCKETS: usize = 1 << 20;
 
 /// What is asked for. What is misspelt is refused: it would be taken for everything.
 #[derive(Debug, Default, Deserialize)]
@@ -40,24 +34,6 @@ pub(super) enum By {
     Upstream,
     /// Everything together.
     All,
-}
-
-/// All distributions at a moment.
-pub(super) struct Kept {
-    id: String,
-    at: Instant,
-    /// For each series, one for each phase.
-    distributions: Vec<Vec<Distribution>>,
-    waited: Waited,
-}
-
-/// The answers that `since` may name.
-pub(super) struct Snapshots {
-    /// Tells the ids of this process from those of one before it.
-    started_s: u64,
-    next: u64,
-    kept: VecDeque<Arc<Kept>>,
-    accept_wait: Arc<AcceptWait>,
 }
 
 /// The answer of `/latency`.
@@ -109,62 +85,14 @@ pub struct Row {
     pub max: u64,
 }
 
-impl Snapshots {
-    pub(super) fn new(started_s: u64, accept_wait: Arc<AcceptWait>) -> Self {
-        Self { started_s, next: 1, kept: VecDeque::new(), accept_wait }
-    }
-
-    /// Reads everything, and keeps it for later; the oldest are forgotten.
-    pub(super) fn take(&mut self, meter: &Meter) -> Arc<Kept> {
-        let kept = Arc::new(self.read(meter));
-        self.next += 1;
-        self.kept.push_back(Arc::clone(&kept));
-        while self.kept.len() > KEPT || (self.kept.len() > 2 && self.buckets() > KEPT_BUCKETS) {
-            self.kept.pop_front();
-        }
-        kept
-    }
-
-    /// Reads everything for an answer that tells no id.
-    pub(super) fn read(&self, meter: &Meter) -> Kept {
-        let of = |series| Phase::ALL.map(|phase| meter.distribution(series, phase)).to_vec();
-        let distributions = (0..meter.series().all().len()).map(of).collect();
-        let id = format!("{}-{}", self.started_s, self.next);
-        Kept { id, at: Instant::now(), distributions, waited: self.accept_wait.so_far() }
-    }
-
-    pub(super) fn find(&self, id: &str) -> Option<Arc<Kept>> {
-        self.kept.iter().find(|kept| kept.id == id).cloned()
-    }
-
-    fn buckets(&self) -> usize {
-        let all = self.kept.iter().flat_map(|kept| kept.distributions.iter().flatten());
-        all.map(Distribution::buckets).sum()
-    }
-}
-
-impl Kept {
-    fn since(&self, earlier: Option<&Self>, series: usize, phase: Phase) -> Distribution {
-        let now = &self.distributions[series][phase as usize];
-        earlier
-            .map_or_else(|| now.clone(), |earlier| now.since(&earlier.distributions[series][phase as usize]))
-    }
-
-    /// The distribution of a phase over several series.
-    fn over(&self, earlier: Option<&Self>, series: &[usize], phase: Phase) -> Distribution {
-        let all = series.iter().map(|series| self.since(earlier, *series, phase));
-        all.fold(Distribution::default(), |all, one| all.merged(&one))
-    }
-}
-
 /// The answer of `/latency`.
 ///
 /// # Errors
 /// What is named and does not exist.
 pub(super) fn answer(
     meter: &Meter,
-    now: &Kept,
-    earlier: Option<&Kept>,
+    now: &Snapshot,
+    earlier: Option<&Snapshot>,
     asked: &Asked,
 ) -> Result<Answer, String> {
     let phases = match &asked.phase {
@@ -226,8 +154,8 @@ fn phase_named(name: &str) -> Result<Phase, String> {
 /// What is named and does not exist.
 pub(super) fn pick(
     meter: &Meter,
-    now: &Kept,
-    earlier: Option<&Kept>,
+    now: &Snapshot,
+    earlier: Option<&Snapshot>,
     asked: &Asked,
 ) -> Result<Distribution, String> {
     let phase = phase_named(asked.phase.as_deref().unwrap_or(Phase::Total.name()))?;
@@ -238,8 +166,8 @@ pub(super) fn pick(
 /// process began, in both clocks.
 pub(super) fn interval_log(
     meter: &Meter,
-    now: &Kept,
-    earlier: Option<&Kept>,
+    now: &Snapshot,
+    earlier: Option<&Snapshot>,
     (begun, begun_s): (Instant, u64),
 ) -> Result<String, String> {
     let (mut out, mut serializer) = (Vec::new(), V2DeflateSerializer::new());
@@ -255,7 +183,7 @@ pub(super) fn interval_log(
         let name = |name: &Option<String>| name.as_deref().unwrap_or("-").to_owned();
         for phase in Phase::ALL {
             let tag = format!("{}/{}/{}", name(&series.upstream), name(&series.backend), phase.name());
-            let histogram = now.since(earlier, index, phase).histogram();
+            let histogram = now.over(earlier, &[index], phase).histogram();
             log.write_histogram(&histogram, start, duration, Tag::new(&tag))
                 .map_err(|error| error.to_string())?;
         }
@@ -287,27 +215,33 @@ impl Row {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
+    use super::super::snapshots::Snapshots;
     use super::*;
     use crate::config::{Config, Environment};
     use crate::telemetry::record::tests::record as fixture;
     use crate::telemetry::{Log, Record, Recorder};
     use hdrhistogram::Histogram;
     use hdrhistogram::serialization::interval_log::IntervalLogIterator;
+    use std::sync::Arc;
 
     const CONFIG: &str = "[[listener]]\naddress = \"127.0.0.1:1\"\n[[route]]\nupstream = \"u\"\n[[route]]\npath = \"/v\"\n\
                           upstream = \"v\"\n[[upstream]]\nname = \"u\"\nbackends = [\"127.0.0.1:2\", \"127.0.0.1:3\"]\n\
                           [[upstream]]\nname = \"v\"\nbackends = [\"127.0.0.1:4\"]\n";
 
-    fn meter() -> (Arc<Meter>, Recorder) {
+    pub(in crate::control::admin) fn meter() -> (Arc<Meter>, Recorder) {
         let environment = Environment { cores: 1, descriptors: 1024 };
         let meter = Arc::new(Meter::new(&Config::parse(CONFIG, "test", &environment).unwrap().0));
         let recorder = meter.recorder(&Log::off());
         (meter, recorder)
     }
 
-    fn record(recorder: &mut Recorder, place: usize, total_us: u64) {
+    pub(in crate::control::admin) fn record(recorder: &mut Recorder, place: usize, total_us: u64) {
         recorder.take(&Record { place: Some(place), ..fixture(total_us) });
+    }
+
+    fn now(meter: &Meter) -> Snapshot {
+        Snapshots::new(7, Arc::default()).read(meter)
     }
 
     fn totals(answer: &Answer) -> Vec<(Option<&str>, Option<&str>, u64, u64)> {
@@ -321,8 +255,7 @@ mod tests {
         [(0, 10), (1, 20), (1, 30), (2, 40)]
             .iter()
             .for_each(|(place, us)| record(&mut recorder, *place, *us));
-        let mut snapshots = Snapshots::new(7, Arc::default());
-        let now = snapshots.take(&meter);
+        let now = now(&meter);
         let answer = |by| answer(&meter, &now, None, &Asked { by, ..Asked::default() }).unwrap();
         let (two, three, four) = (Some("127.0.0.1:2"), Some("127.0.0.1:3"), Some("127.0.0.1:4"));
         let rows = [(Some("u"), two, 1, 10), (Some("u"), three, 2, 30), (Some("v"), four, 1, 40)];
@@ -338,40 +271,10 @@ mod tests {
     }
 
     #[test]
-    fn two_readers_do_not_steal_from_each_other() {
-        let (meter, mut recorder) = meter();
-        let mut snapshots = Snapshots::new(7, Arc::default());
-        let mut ids = [snapshots.take(&meter).id.clone(), snapshots.take(&meter).id.clone()];
-        let by_all = Asked { by: By::All, ..Asked::default() };
-        let mut seen = [0, 0];
-        for round in 0_usize..20 {
-            record(&mut recorder, 0, 100);
-            // The second reader reads every third time only.
-            for reader in (0..2).filter(|reader| *reader == 0 || round % 3 == 2) {
-                let earlier = snapshots.find(&ids[reader]).unwrap();
-                let now = snapshots.take(&meter);
-                let answer = answer(&meter, &now, Some(&earlier), &by_all).unwrap();
-                seen[reader] += totals(&answer)[0].2;
-                ids[reader] = answer.id;
-            }
-        }
-        assert_eq!(seen, [20, 18]);
-    }
-
-    #[test]
-    fn snapshots_are_forgotten_in_their_order() {
-        let (meter, _) = meter();
-        let mut snapshots = Snapshots::new(7, Arc::default());
-        let ids: Vec<_> = (0..=KEPT).map(|_| snapshots.take(&meter).id.clone()).collect();
-        assert!(snapshots.find(&ids[0]).is_none() && snapshots.find(&ids[1]).is_some());
-        assert!(snapshots.find("6-1").is_none());
-    }
-
-    #[test]
     fn one_distribution_is_picked_and_what_does_not_exist_is_told() {
         let (meter, mut recorder) = meter();
         [(0, 10), (1, 20), (2, 40)].iter().for_each(|(place, us)| record(&mut recorder, *place, *us));
-        let now = Snapshots::new(7, Arc::default()).take(&meter);
+        let now = now(&meter);
         let pick = |asked: Asked| pick(&meter, &now, None, &asked).map(|distribution| distribution.sum_us());
         let some = |name: &str| Some(name.to_owned());
         assert_eq!(pick(Asked::default()), Ok(70));
@@ -388,7 +291,7 @@ mod tests {
     fn rows_are_those_that_are_asked_for() {
         let (meter, mut recorder) = meter();
         [(0, 10), (1, 20), (2, 40)].iter().for_each(|(place, us)| record(&mut recorder, *place, *us));
-        let now = Snapshots::new(7, Arc::default()).take(&meter);
+        let now = now(&meter);
         let some = |name: &str| Some(name.to_owned());
         let asked = Asked { upstream: some("u"), phase: some("total"), by: By::Upstream, ..Asked::default() };
         let of_one = answer(&meter, &now, None, &asked).unwrap();
@@ -405,7 +308,7 @@ mod tests {
     fn the_interval_log_is_read_by_the_crate() {
         let (meter, mut recorder) = meter();
         record(&mut recorder, 2, 4_000);
-        let now = Snapshots::new(7, Arc::default()).take(&meter);
+        let now = now(&meter);
         let log = interval_log(&meter, &now, None, (now.at, 1_795_000_000)).unwrap();
         let entries: Vec<_> = IntervalLogIterator::new(log.as_bytes()).filter_map(Result::ok).collect();
         assert!(log.contains("#[StartTime: 1795000000.000"), "{log}");

@@ -9,6 +9,7 @@ mod latency;
 mod pace;
 mod patience;
 mod reading;
+mod snapshots;
 mod socket;
 mod state;
 mod table;
@@ -31,8 +32,9 @@ use crate::runtime::{DrainSignal, Peers};
 use crate::telemetry::{Phase, exposition};
 use accept::Places;
 use accept_wait::AcceptWait;
-use latency::{Asked, By, Kept, Snapshots};
+use latency::{Asked, By};
 use pace::Pace;
+use snapshots::{Snapshot, Snapshots};
 
 pub use accept_wait::AcceptWaitView;
 pub use client::ask;
@@ -71,14 +73,14 @@ pub(super) struct Admin {
 }
 
 /// What is measured now, and what was when the snapshot that `since` names was taken.
-type Taken = (Arc<Kept>, Option<Arc<Kept>>);
+type Taken = (Arc<Snapshot>, Option<Arc<Snapshot>>);
 
 impl Admin {
     pub(super) fn new(server: &Server) -> Arc<Self> {
         let shared = Arc::clone(server.shared());
         let accept_wait = Arc::<AcceptWait>::default();
         Arc::new(Self {
-            snapshots: Mutex::new(Snapshots::new(shared.log.started_s(), Arc::clone(&accept_wait))),
+            snapshots: Mutex::new(Snapshots::new(shared.log.started_us(), Arc::clone(&accept_wait))),
             accept_wait,
             pace: Pace::default(),
             shared,
@@ -109,9 +111,8 @@ impl Admin {
     /// What is measured now, and what was when the snapshot that is named was taken.
     fn taken(&self, since: Option<&str>) -> Result<Taken, Box<Response>> {
         let mut snapshots = self.snapshots();
-        let Some(id) = since else { return Ok((snapshots.take(&self.shared.meter), None)) };
-        let earlier = snapshots.find(id).ok_or_else(|| Box::new(gone(id)))?;
-        Ok((snapshots.take(&self.shared.meter), Some(earlier)))
+        let earlier = since.map(|id| snapshots.find(id).ok_or_else(|| Box::new(gone(id)))).transpose()?;
+        Ok((snapshots.take(&self.shared.meter, earlier.as_deref()), earlier))
     }
 
     /// The same for an answer that tells no id: nothing is kept, and no other reader's snapshot is forgotten for it.
@@ -247,7 +248,7 @@ fn json(value: &impl Serialize) -> Response {
 /// The percentiles of all time by upstream, as a table: the total, and what of it the proxy has added. `None` if nothing
 /// was exchanged.
 pub(super) fn summary(shared: &Shared) -> Option<String> {
-    let now = Snapshots::new(0, Arc::default()).take(&shared.meter);
+    let now = Snapshots::new(0, Arc::default()).read(&shared.meter);
     let asked = Asked { by: By::Upstream, ..Asked::default() };
     let mut rows = latency::answer(&shared.meter, &now, None, &asked).ok()?.series;
     rows.retain(|row| [Phase::Total.name(), Phase::Added.name()].contains(&row.phase.as_str()));
