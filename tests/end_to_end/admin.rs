@@ -15,6 +15,7 @@ use crate::support::{OneUpstream, PATIENCE, Proxy, free_address, ringway_ends, t
 on_each_runtime!(
     latency_counts_every_exchange_and_its_phases_sum,
     two_readers_see_each_exchange_once_each,
+    upstreams_and_backends_are_of_one_moment,
     metrics_pass_promtool,
     state_is_told,
     what_is_asked_for_wrongly_is_told,
@@ -124,6 +125,30 @@ fn two_readers_see_each_exchange_once_each(runtime: &str) {
         });
     }
     assert_eq!(curl(&[&scene.url("/latency?since=1-1")]).status, 410);
+}
+
+/// What `top` shows beside each other: with two answers a lone backend would have had more or less than all of it.
+fn upstreams_and_backends_are_of_one_moment(runtime: &str) {
+    let scene = Scene::new(runtime, "");
+    let mut load = Command::new("curl");
+    load.args(["-sS", "-m", "60", "-o", "/dev/null"]).arg(scene.setup.url("/[1-20000]"));
+    let mut load = load.spawn().unwrap();
+    scene.wait_for_count("/latency", 1);
+    let mut since = String::new();
+    let mut seen = 0;
+    while seen < 500 {
+        let answer = scene.json(&format!("/latency?by=both{since}"));
+        let (upstreams, backends): (Vec<_>, Vec<_>) =
+            rows(&answer, "total").partition(|row| row["backend"].is_null());
+        let sum = |rows: &[&Value]| rows.iter().map(|row| row["count"].as_u64().unwrap()).sum::<u64>();
+        assert_eq!((upstreams.len(), backends.len()), (1, 5));
+        assert_eq!(sum(&upstreams), sum(&backends));
+        assert!(load.try_wait().unwrap().is_none(), "it is too short");
+        seen += sum(&upstreams);
+        since = format!("&since={}", answer["id"].as_str().unwrap());
+    }
+    load.kill().unwrap();
+    load.wait().unwrap();
 }
 
 fn metrics_pass_promtool(runtime: &str) {
@@ -236,7 +261,12 @@ fn what_is_asked_for_wrongly_is_told(runtime: &str) {
     for unknown in ["upstream=none", "backend=none", "phase=none"] {
         assert_eq!(curl(&[&scene.url(&format!("/latency?{unknown}"))]).status, 404, "{unknown}");
     }
-    assert_eq!(curl(&[&scene.url("/latency?by=none")]).status, 400);
+    for wrong in ["/latency?by=none", "/latency.hlog?by=all", "/latency.hgrm?by=all", "/latency.hlog?of=all"] {
+        assert_eq!(curl(&[&scene.url(wrong)]).status, 400, "{wrong}");
+    }
+    for unknown in ["upstream=none", "backend=none", "phase=none"] {
+        assert_eq!(curl(&[&scene.url(&format!("/latency.hlog?{unknown}"))]).status, 404, "{unknown}");
+    }
     let filtered = scene.json("/latency?upstream=all&by=upstream&phase=added");
     assert_eq!(filtered["series"].as_array().map(Vec::len), Some(1), "{filtered}");
 }

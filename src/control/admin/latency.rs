@@ -16,8 +16,7 @@ use crate::telemetry::{Distribution, Meter, Phase};
 pub(super) struct Asked {
     /// The id of an earlier answer.
     pub(super) since: Option<String>,
-    #[serde(default)]
-    pub(super) by: By,
+    pub(super) by: Option<By>,
     pub(super) upstream: Option<String>,
     pub(super) backend: Option<String>,
     pub(super) phase: Option<String>,
@@ -34,6 +33,14 @@ pub(super) enum By {
     Upstream,
     /// Everything together.
     All,
+    /// Each upstream, and then each backend.
+    Both,
+}
+
+/// What an answer has rows of.
+pub(super) struct Wanted {
+    groups: Vec<Group>,
+    phases: Vec<Phase>,
 }
 
 /// The answer of `/latency`.
@@ -85,35 +92,45 @@ pub struct Row {
     pub max: u64,
 }
 
-/// The answer of `/latency`.
-///
-/// # Errors
-/// What is named and does not exist.
-pub(super) fn answer(
-    meter: &Meter,
-    now: &Snapshot,
-    earlier: Option<&Snapshot>,
-    asked: &Asked,
-) -> Result<Answer, String> {
-    let phases = match &asked.phase {
-        Some(name) => vec![phase_named(name)?],
-        None => Phase::ALL.to_vec(),
-    };
-    let rows = |Group { upstream, backend, members }: Group| {
-        let row = |phase: &Phase| {
-            let distribution = now.over(earlier, &members, *phase);
-            Row::new((upstream.clone(), backend.clone()), *phase, &distribution)
+impl Wanted {
+    /// # Errors
+    /// What is named and does not exist, or is not told apart.
+    pub(super) fn new(meter: &Meter, asked: &Asked) -> Result<Self, String> {
+        let phases = match &asked.phase {
+            Some(name) => vec![phase_named(name)?],
+            None => Phase::ALL.to_vec(),
         };
-        phases.iter().map(row).collect::<Vec<_>>()
+        let members = meter.series().named(asked.upstream.as_deref(), asked.backend.as_deref())?;
+        let by: &[By] = match asked.by.unwrap_or_default() {
+            By::Both => &[By::Upstream, By::Backend],
+            By::Backend => &[By::Backend],
+            By::Upstream => &[By::Upstream],
+            By::All => &[By::All],
+        };
+        let groups = by.iter().flat_map(|by| groups(meter, &members, *by)).collect();
+        Ok(Self { groups, phases })
+    }
+
+    /// Each phase of each group.
+    fn rows(&self) -> impl Iterator<Item = (&Group, Phase)> {
+        self.groups.iter().flat_map(|group| self.phases.iter().map(move |phase| (group, *phase)))
+    }
+}
+
+/// The answer of `/latency`.
+pub(super) fn answer(wanted: &Wanted, now: &Snapshot, earlier: Option<&Snapshot>) -> Answer {
+    let row = |(group, phase): (&Group, Phase)| {
+        let distribution = now.over(earlier, &group.members, phase);
+        Row::new((group.upstream.clone(), group.backend.clone()), phase, &distribution)
     };
-    Ok(Answer {
+    Answer {
         id: now.id.clone(),
         since: earlier.map(|earlier| earlier.id.clone()),
         seconds: earlier.map(|earlier| now.at.duration_since(earlier.at).as_secs_f64()),
         unit: "us".to_owned(),
-        series: groups(meter, asked)?.into_iter().flat_map(rows).collect(),
+        series: wanted.rows().map(row).collect(),
         accept_wait: now.waited.since(earlier.map_or(Waited::default(), |earlier| earlier.waited)).view(),
-    })
+    }
 }
 
 /// The series that make up the rows of one backend, one upstream, or of everything.
@@ -124,23 +141,18 @@ struct Group {
 }
 
 /// In the order of the configuration. Exchanges without an upstream have no distribution.
-fn groups(meter: &Meter, asked: &Asked) -> Result<Vec<Group>, String> {
+fn groups(meter: &Meter, members: &[usize], by: By) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
-    for index in members(meter, asked)? {
+    for index in members.iter().copied() {
         let series = &meter.series().all()[index];
-        let upstream = (asked.by != By::All).then(|| series.upstream.clone()).flatten();
-        let backend = (asked.by == By::Backend).then(|| series.backend.clone()).flatten();
+        let upstream = (by != By::All).then(|| series.upstream.clone()).flatten();
+        let backend = (by == By::Backend).then(|| series.backend.clone()).flatten();
         match groups.iter_mut().find(|group| group.upstream == upstream && group.backend == backend) {
             Some(group) => group.members.push(index),
             None => groups.push(Group { upstream, backend, members: vec![index] }),
         }
     }
-    Ok(groups)
-}
-
-/// The series of what is asked for; all of them where nothing is named.
-fn members(meter: &Meter, asked: &Asked) -> Result<Vec<usize>, String> {
-    meter.series().named(asked.upstream.as_deref(), asked.backend.as_deref())
+    groups
 }
 
 fn phase_named(name: &str) -> Result<Phase, String> {
@@ -151,7 +163,7 @@ fn phase_named(name: &str) -> Result<Phase, String> {
 /// The one distribution that is asked for: all upstreams and the total, where nothing else is said.
 ///
 /// # Errors
-/// What is named and does not exist.
+/// What is named and does not exist, or is not told apart.
 pub(super) fn pick(
     meter: &Meter,
     now: &Snapshot,
@@ -159,13 +171,14 @@ pub(super) fn pick(
     asked: &Asked,
 ) -> Result<Distribution, String> {
     let phase = phase_named(asked.phase.as_deref().unwrap_or(Phase::Total.name()))?;
-    Ok(now.over(earlier, &members(meter, asked)?, phase))
+    let members = meter.series().named(asked.upstream.as_deref(), asked.backend.as_deref())?;
+    Ok(now.over(earlier, &members, phase))
 }
 
-/// Everything as an HdrHistogram interval log in microseconds, each series and phase with its tag. `begun` is when the
-/// process began, in both clocks.
+/// What is asked for as an HdrHistogram interval log in microseconds, each group and phase with its tag, if there were
+/// exchanges. `begun` is when the process began, in both clocks.
 pub(super) fn interval_log(
-    meter: &Meter,
+    wanted: &Wanted,
     now: &Snapshot,
     earlier: Option<&Snapshot>,
     (begun, begun_s): (Instant, u64),
@@ -179,12 +192,12 @@ pub(super) fn interval_log(
         .with_start_time(SystemTime::UNIX_EPOCH + Duration::from_secs(begun_s))
         .with_max_value_divisor(1000.0);
     let mut log = builder.begin_log_with(&mut out, &mut serializer).map_err(|error| error.to_string())?;
-    for (index, series) in meter.series().all().iter().enumerate().skip(1) {
-        let name = |name: &Option<String>| name.as_deref().unwrap_or("-").to_owned();
-        for phase in Phase::ALL {
-            let tag = format!("{}/{}/{}", name(&series.upstream), name(&series.backend), phase.name());
-            let histogram = now.over(earlier, &[index], phase).histogram();
-            log.write_histogram(&histogram, start, duration, Tag::new(&tag))
+    for (group, phase) in wanted.rows() {
+        let distribution = now.over(earlier, &group.members, phase);
+        if distribution.count() > 0 {
+            let name = |name: &Option<String>| name.as_deref().unwrap_or("-").to_owned();
+            let tag = format!("{}/{}/{}", name(&group.upstream), name(&group.backend), phase.name());
+            log.write_histogram(&distribution.histogram(), start, duration, Tag::new(&tag))
                 .map_err(|error| error.to_string())?;
         }
     }
@@ -256,12 +269,18 @@ pub(super) mod tests {
             .iter()
             .for_each(|(place, us)| record(&mut recorder, *place, *us));
         let now = now(&meter);
-        let answer = |by| answer(&meter, &now, None, &Asked { by, ..Asked::default() }).unwrap();
+        let answer = |by| {
+            let asked = Asked { by: Some(by), ..Asked::default() };
+            answer(&Wanted::new(&meter, &asked).unwrap(), &now, None)
+        };
         let (two, three, four) = (Some("127.0.0.1:2"), Some("127.0.0.1:3"), Some("127.0.0.1:4"));
         let rows = [(Some("u"), two, 1, 10), (Some("u"), three, 2, 30), (Some("v"), four, 1, 40)];
         assert_eq!(totals(&answer(By::Backend)), rows);
         assert_eq!(totals(&answer(By::Upstream)), [(Some("u"), None, 3, 30), (Some("v"), None, 1, 40)]);
         assert_eq!(totals(&answer(By::All)), [(None, None, 4, 40)]);
+        let both = answer(By::Both);
+        assert_eq!(totals(&both)[..2], totals(&answer(By::Upstream)));
+        assert_eq!(totals(&both)[2..], totals(&answer(By::Backend)));
         assert_eq!(answer(By::All).series.len(), Phase::ALL.len());
         let json = serde_json::to_value(answer(By::All)).unwrap();
         let row =
@@ -293,14 +312,15 @@ pub(super) mod tests {
         [(0, 10), (1, 20), (2, 40)].iter().for_each(|(place, us)| record(&mut recorder, *place, *us));
         let now = now(&meter);
         let some = |name: &str| Some(name.to_owned());
-        let asked = Asked { upstream: some("u"), phase: some("total"), by: By::Upstream, ..Asked::default() };
-        let of_one = answer(&meter, &now, None, &asked).unwrap();
+        let by = Some(By::Upstream);
+        let asked = Asked { upstream: some("u"), phase: some("total"), by, ..Asked::default() };
+        let of_one = answer(&Wanted::new(&meter, &asked).unwrap(), &now, None);
         assert_eq!((of_one.series.len(), totals(&of_one)), (1, vec![(Some("u"), None, 2, 20)]));
         for asked in [
             Asked { upstream: some("w"), ..Asked::default() },
             Asked { phase: some("w"), ..Asked::default() },
         ] {
-            assert!(answer(&meter, &now, None, &asked).is_err(), "{asked:?}");
+            assert!(Wanted::new(&meter, &asked).is_err(), "{asked:?}");
         }
     }
 
@@ -309,13 +329,23 @@ pub(super) mod tests {
         let (meter, mut recorder) = meter();
         record(&mut recorder, 2, 4_000);
         let now = now(&meter);
-        let log = interval_log(&meter, &now, None, (now.at, 1_795_000_000)).unwrap();
+        let of = |asked: &Asked| {
+            let wanted = Wanted::new(&meter, asked).unwrap();
+            interval_log(&wanted, &now, None, (now.at, 1_795_000_000)).unwrap()
+        };
+        let log = of(&Asked::default());
         let entries: Vec<_> = IntervalLogIterator::new(log.as_bytes()).filter_map(Result::ok).collect();
         assert!(log.contains("#[StartTime: 1795000000.000"), "{log}");
-        let tags: Vec<_> =
-            log.lines().filter_map(|line| line.strip_prefix("Tag=")?.split(',').next()).collect();
-        assert_eq!(tags.len(), 3 * Phase::ALL.len());
-        assert!(tags.contains(&"v/127.0.0.1:4/total") && entries.len() >= tags.len());
+        let tags = |log: &str| -> Vec<String> {
+            let tags = log.lines().filter_map(|line| line.strip_prefix("Tag=")?.split(',').next());
+            tags.map(str::to_owned).collect()
+        };
+        assert_eq!(tags(&log).len(), Phase::ALL.len(), "of what has had exchanges");
+        assert!(tags(&log).contains(&"v/127.0.0.1:4/total".to_owned()) && entries.len() >= Phase::ALL.len());
+        let some = |name: &str| Some(name.to_owned());
+        let of_one = of(&Asked { upstream: some("v"), phase: some("added"), ..Asked::default() });
+        assert_eq!(tags(&of_one), ["v/127.0.0.1:4/added"]);
+        assert!(tags(&of(&Asked { upstream: some("u"), ..Asked::default() })).is_empty());
         let encoded = log.lines().find(|line| line.starts_with("Tag=v/127.0.0.1:4/total,")).unwrap();
         let bytes = data_encoding::BASE64.decode(encoded.rsplit(',').next().unwrap().as_bytes()).unwrap();
         let read: Histogram<u64> =
