@@ -24,6 +24,7 @@ on_each_runtime!(
     one_connection_too_many_is_refused_if_none_is_idle,
     a_unix_socket_serves_too_and_is_removed,
     a_drain_is_told,
+    the_control_plane_gives_way_to_the_workers,
     commands_show_what_the_api_tells,
 );
 
@@ -351,6 +352,24 @@ fn a_drain_is_told(runtime: &str) {
     assert_eq!(proxy.ended(PATIENCE).code(), Some(0));
     let said = proxy.stderr().join("\n");
     assert!(said.contains("what was served:") && said.contains("p99.99"), "{said}");
+}
+
+/// proc_pid_stat(5): nice is field 19.
+fn the_control_plane_gives_way_to_the_workers(runtime: &str) {
+    let scene = Scene::new(runtime, "");
+    assert_eq!(scene.text("/ready"), "ready\n");
+    let pid = scene.proxy.pid().to_string();
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap().map(|thread| thread.unwrap().path());
+    let (main, others): (Vec<_>, Vec<_>) = threads.partition(|thread| thread.ends_with(&pid));
+    let nice = |thread: &std::path::PathBuf| {
+        let stat = std::fs::read_to_string(thread.join("stat")).unwrap();
+        let (name, fields) = stat.rsplit_once(')').unwrap();
+        let nice: i32 = fields.split_whitespace().nth(19 - 3).unwrap().parse().unwrap();
+        (name.split_once('(').unwrap().1.to_owned(), nice)
+    };
+    let workers: Vec<_> = others.iter().map(nice).filter(|(name, _)| name.starts_with("worker")).collect();
+    let (_, most) = workers.iter().max_by_key(|(_, nice)| *nice).unwrap();
+    assert_eq!(nice(&main[0]).1, (most + 10).min(19), "{workers:?}");
 }
 
 fn commands_show_what_the_api_tells(runtime: &str) {

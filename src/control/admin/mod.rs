@@ -137,16 +137,8 @@ pub(super) async fn serve(socket: AdminSocket, admin: Arc<Admin>) {
         .route("/latency", get(latency_table))
         .route("/latency.hgrm", get(percentiles))
         .route("/latency.hlog", get(interval_log))
-        .route(
-            "/upstreams",
-            get(async |State(admin): State<Arc<Admin>>| json(&state::upstreams(&admin.shared))),
-        )
-        .route(
-            "/connections",
-            get(async |State(admin): State<Arc<Admin>>| {
-                json(&state::connections(&admin.shared, &admin.peers))
-            }),
-        )
+        .route("/upstreams", get(upstreams))
+        .route("/connections", get(connections))
         .route("/ready", get(ready))
         .route("/version", get(version))
         .fallback(async || (StatusCode::NOT_FOUND, format!("there is no such page\n\n{PAGES}")))
@@ -195,6 +187,14 @@ async fn interval_log(State(admin): State<Arc<Admin>>, Query(asked): Query<Asked
         Ok(log.map_or_else(failed, text))
     };
     either(admin.pace.turn(page).await)
+}
+
+async fn upstreams(State(admin): State<Arc<Admin>>) -> Response {
+    admin.pace.turn(|| json(&state::upstreams(&admin.shared))).await
+}
+
+async fn connections(State(admin): State<Arc<Admin>>) -> Response {
+    admin.pace.turn(|| json(&state::connections(&admin.shared, &admin.peers))).await
 }
 
 async fn ready(State(admin): State<Arc<Admin>>) -> Response {
