@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use super::{Counter, Distribution, Meter, Phase};
+use super::{Counter, Distribution, Label, Meter, OTHERS, Phase};
 
 /// One metric.
 pub struct Metric {
@@ -221,7 +221,7 @@ pub static METRICS: &[Metric] = &[
         kind: Kind::Counter,
         unit: "exchanges",
         labels: &["upstream", "backend", "failure"],
-        about: "Exchanges in which something went wrong, by the label that the access log shows as `end=`.",
+        about: "Exchanges in which something went wrong, by the label that the access log shows as `end=`; `(others)`: those of any upstream for which a worker had no room, having seen 512 other ones.",
         read: failures,
     },
     Metric {
@@ -397,8 +397,9 @@ fn requests(reading: &Reading) -> Vec<Sample> {
 
 fn failures(reading: &Reading) -> Vec<Sample> {
     let labels: Vec<_> = series(reading).collect();
-    let sample = |((index, label), count): ((usize, super::Label), u64)| {
-        let (_, [upstream, backend]) = labels[index];
+    let sample = |((index, label), count): ((usize, Label), u64)| {
+        let (_, names) = labels[index];
+        let [upstream, backend] = if label == Label::OTHERS { [OTHERS; 2] } else { names };
         Sample::labelled([upstream, backend, &label.to_string()], count as f64)
     };
     reading.meter.failures().into_iter().map(sample).collect()
@@ -424,7 +425,7 @@ fn of_backends(reading: &Reading, value: impl Fn(&BackendReading) -> f64) -> Vec
 mod tests {
     use super::super::exposition::exposition;
     use super::super::record::tests::record;
-    use super::super::{Label, Log, Record};
+    use super::super::{Log, Record};
     use super::*;
     use crate::config::{Config, Environment};
 
