@@ -46,7 +46,7 @@ const PHASES: [(&str, &str); 8] = [
 #[command(after_help = EXAMPLES)]
 pub(super) struct Arguments {
     /// Where the admin API listens: an IP address and port, or unix:PATH.
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9901")]
+    #[arg(long, value_name = "ADDRESS", default_value_t)]
     admin: AdminAddress,
     /// What is put together in a row, or in a curve [default: upstream; for --plot and --hgrm: all].
     #[arg(long, value_name = "WHAT")]

@@ -110,7 +110,7 @@ pub static OPTIONS: &[ConfigOption] = &[
     row(
         "admin.address",
         Shape::AdminAddress,
-        "",
+        "\"127.0.0.1:9901\"",
         "Where it listens. It is neither encrypted nor does it ask for a password: keep it on loopback or a unix socket.",
     ),
     row("log", Shape::Table, "all defaults", "The access log: one line for each exchange."),
