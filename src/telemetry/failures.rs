@@ -93,6 +93,9 @@ mod tests {
         (100..100 + SLOTS).for_each(|series| failures.add(series, label));
         assert_eq!(failures.seen().map(|(.., count)| count).sum::<u64>(), 4 + SLOTS as u64);
         assert!(failures.seen().any(|(_, label, count)| (label, count) == (Label::OTHERS, 2)));
-        assert_eq!((label.to_string(), Label::OTHERS.to_string()), ("backend.connect.refused".to_owned(), "(others)".to_owned()));
+        assert_eq!(
+            (label.to_string(), Label::OTHERS.to_string()),
+            ("backend.connect.refused".to_owned(), "(others)".to_owned())
+        );
     }
 }

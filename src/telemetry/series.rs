@@ -115,9 +115,10 @@ impl SeriesTable {
         let is_named = |asked: Option<&str>, name: &Option<String>| {
             name.as_deref().is_some_and(|name| is_asked(asked, name))
         };
-        let all = self.all.iter().enumerate().filter(|(_, series)| {
-            is_named(upstream, &series.upstream) && is_named(backend, &series.backend)
-        });
+        let all =
+            self.all.iter().enumerate().filter(|(_, series)| {
+                is_named(upstream, &series.upstream) && is_named(backend, &series.backend)
+            });
         let all: Vec<usize> = all.map(|(index, _)| index).collect();
         if all.is_empty() { Err("there is no such upstream or backend".to_owned()) } else { Ok(all) }
     }
@@ -129,12 +130,9 @@ impl SeriesTable {
         upstream: Option<&str>,
         backend: Option<&str>,
     ) -> Result<(), String> {
-        let is_other = |asked: Option<&str>, name: &Option<String>| {
-            asked.filter(|_| name.as_deref() == Some(OTHERS)).map(str::to_owned)
-        };
-        let is_other =
-            is_other(backend, &series.backend).or_else(|| is_other(upstream, &series.upstream));
-        let Some(name) = is_other else { return Ok(()) };
+        let of_backend = backend.filter(|_| series.backend.as_deref() == Some(OTHERS));
+        let of_upstream = upstream.filter(|_| series.upstream.as_deref() == Some(OTHERS));
+        let Some(name) = of_backend.or(of_upstream) else { return Ok(()) };
         let counted = match series.upstream.as_deref() {
             Some(upstream) if upstream != OTHERS => format!("{upstream} {OTHERS}"),
             _ => OTHERS.to_owned(),
@@ -214,12 +212,19 @@ mod tests {
         assert_eq!(of_one.named(None, None).map(|all| all.len()), Ok(128 + 1));
         assert_eq!(of_one.named(Some("u1"), None).map(|all| all.len()), Ok(28 + 1), "all of it");
         assert_eq!(of_one.named(Some("u1"), Some("b1.27")), Ok(vec![128]));
-        assert_eq!(of_one.named(None, Some("b1.28")).unwrap_err(), "b1.28 has no series of its own: there is room for 128 backends, and it is counted in \"u1 (others)\"");
+        assert_eq!(
+            of_one.named(None, Some("b1.28")).unwrap_err(),
+            "b1.28 has no series of its own: there is room for 128 backends, and it is counted in \"u1 (others)\""
+        );
         assert_eq!(of_one.named(None, Some(OTHERS)), Ok(vec![129]));
         let single = table(200, 1);
         let of_shared = single.named(Some("u199"), None).unwrap_err();
         assert!(of_shared.starts_with("u199 ") && of_shared.ends_with(" in \"(others)\""), "{of_shared}");
-        assert_eq!(single.named(Some("u130"), None), Ok(vec![131]), "an upstream of which nothing is counted elsewhere");
+        assert_eq!(
+            single.named(Some("u130"), None),
+            Ok(vec![131]),
+            "an upstream of which nothing is counted elsewhere"
+        );
         for nobody in [(Some("w"), None), (None, Some("w")), (Some("u1"), Some("b2.0"))] {
             assert!(single.named(nobody.0, nobody.1).unwrap_err().starts_with("there is no"), "{nobody:?}");
         }

@@ -202,7 +202,8 @@ fn upstreams_that_share_a_series_are_told_and_pass_promtool() {
         let mut shared = text.lines().filter(|line| line.contains("code=") && line.contains("(others)\",b"));
         shared.any(|line| line.ends_with(" 1")).then_some(text)
     });
-    let samples: Vec<_> = text.lines().filter_map(|line| line.split_once("} ")).map(|(name, _)| name).collect();
+    let samples: Vec<_> =
+        text.lines().filter_map(|line| line.split_once("} ")).map(|(name, _)| name).collect();
     let unique: std::collections::BTreeSet<_> = samples.iter().collect();
     assert_eq!(unique.len(), samples.len());
     promtool_takes(&text);
@@ -210,7 +211,8 @@ fn upstreams_that_share_a_series_are_told_and_pass_promtool() {
     let said = ringway_ends(&["latency", "--admin", &admin, "--upstream", "u23"]);
     assert_eq!(said.0, Some(1));
     assert!(said.2.contains("u23 has no series of its own: there is room for 18 backends"), "{said:?}");
-    let (code, said, _) = ringway_ends(&["latency", "--admin", &admin, "--by", "backend", "--phase", "total"]);
+    let (code, said, _) =
+        ringway_ends(&["latency", "--admin", &admin, "--by", "backend", "--phase", "total"]);
     assert_eq!(code, Some(0));
     assert!(said.contains("\nu20 (others) ") && said.contains("\n(others) "), "{said}");
     drop(proxy);
@@ -262,7 +264,8 @@ fn what_is_asked_for_wrongly_is_told(runtime: &str) {
     for unknown in ["upstream=none", "backend=none", "phase=none"] {
         assert_eq!(curl(&[&scene.url(&format!("/latency?{unknown}"))]).status, 404, "{unknown}");
     }
-    for wrong in ["/latency?by=none", "/latency.hlog?by=all", "/latency.hgrm?by=all", "/latency.hlog?of=all"] {
+    for wrong in ["/latency?by=none", "/latency.hlog?by=all", "/latency.hgrm?by=all", "/latency.hlog?of=all"]
+    {
         assert_eq!(curl(&[&scene.url(wrong)]).status, 400, "{wrong}");
     }
     for unknown in ["upstream=none", "backend=none", "phase=none"] {
@@ -359,7 +362,8 @@ fn the_control_plane_gives_way_to_the_workers(runtime: &str) {
     let scene = Scene::new(runtime, "");
     assert_eq!(scene.text("/ready"), "ready\n");
     let pid = scene.proxy.pid().to_string();
-    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap().map(|thread| thread.unwrap().path());
+    let threads =
+        std::fs::read_dir(format!("/proc/{pid}/task")).unwrap().map(|thread| thread.unwrap().path());
     let (main, others): (Vec<_>, Vec<_>) = threads.partition(|thread| thread.ends_with(&pid));
     let nice = |thread: &std::path::PathBuf| {
         let stat = std::fs::read_to_string(thread.join("stat")).unwrap();

@@ -112,8 +112,8 @@ impl Snapshots {
             if !is_large && self.kept.len() <= MOST {
                 return;
             }
-            let order = |(_, kept): &(usize, &Kept)| (kept.is_expected(now), kept.used);
-            let Some((place, _)) = earlier.iter().enumerate().min_by_key(order) else { return };
+            let first = earlier.iter().enumerate().min_by_key(|(_, kept)| (kept.is_expected(now), kept.used));
+            let Some((place, _)) = first else { return };
             self.forget(place);
         }
     }
