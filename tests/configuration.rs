@@ -150,6 +150,11 @@ fn defaults_are_those_of_the_table_of_options() {
         "{text}"
     );
     assert_eq!(format!("{:#?}", good(&text)), format!("{:#?}", good(MINIMAL)));
+    let plain = include_str!("configuration/valid/plain-admin.toml");
+    let written = plain.replace("[admin]\n", &format!("[admin]\n{}", written_out("admin")));
+    assert!(written.contains("address = \"127.0.0.1:9901\""), "{written}");
+    assert_eq!(format!("{:#?}", good(&written)), format!("{:#?}", good(plain)));
+    assert!(good(plain).admin.is_some() && good(MINIMAL).admin.is_none());
 }
 
 #[test]

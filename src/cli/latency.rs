@@ -14,7 +14,7 @@ use clap::{Args, ValueEnum};
 use self::curve::Curve;
 use super::{EXIT_OK, fail, plot, print};
 use crate::config::AdminAddress;
-use crate::control::admin::{self, Answer, Row, ask};
+use crate::control::admin::{self, Answer, ask};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -46,7 +46,7 @@ const PHASES: [(&str, &str); 8] = [
 #[command(after_help = EXAMPLES)]
 pub(super) struct Arguments {
     /// Where the admin API listens: an IP address and port, or unix:PATH.
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9901")]
+    #[arg(long, value_name = "ADDRESS", default_value_t)]
     admin: AdminAddress,
     /// What is put together in a row, or in a curve [default: upstream; for --plot and --hgrm: all].
     #[arg(long, value_name = "WHAT")]
@@ -118,26 +118,28 @@ impl Arguments {
     fn phase(&self) -> &str {
         self.phase.as_deref().unwrap_or("total")
     }
+}
 
-    fn is_asked(&self, row: &Row) -> bool {
-        let fits = |asked: &Option<String>, is: Option<&str>| asked.is_none() || asked.as_deref() == is;
-        fits(&self.upstream, row.upstream.as_deref())
-            && fits(&self.backend, row.backend.as_deref())
-            && fits(&self.phase, Some(&row.phase))
-    }
+/// The end of a query: what is named of these keys.
+fn query(named: &[(&str, Option<&str>)]) -> String {
+    let named = named.iter().filter_map(|(key, name)| Some(format!("&{key}={}", (*name)?)));
+    named.collect()
 }
 
 fn asked(arguments: &Arguments, since: Option<&str>) -> io::Result<Answer> {
-    let since = since.map(|id| format!("&since={id}")).unwrap_or_default();
     let by = match arguments.by() {
         By::Backend => "backend",
         By::Upstream => "upstream",
         By::All => "all",
     };
-    let body = ask(&arguments.admin, &format!("/latency?by={by}{since}"))?;
-    let mut answer: Answer = serde_json::from_slice(&body).map_err(io::Error::other)?;
-    answer.series.retain(|row| arguments.is_asked(row));
-    Ok(answer)
+    let named = query(&[
+        ("since", since),
+        ("upstream", arguments.upstream.as_deref()),
+        ("backend", arguments.backend.as_deref()),
+        ("phase", arguments.phase.as_deref()),
+    ]);
+    let body = ask(&arguments.admin, &format!("/latency?by={by}{named}"))?;
+    serde_json::from_slice(&body).map_err(io::Error::other)
 }
 
 /// An answer for people: of when it is, and the table.
@@ -196,9 +198,8 @@ fn distribution(
     backend: Option<&str>,
 ) -> io::Result<(Vec<u8>, Curve)> {
     let phase = arguments.phase();
-    let asked = |key: &str, name: Option<&str>| name.map(|name| format!("&{key}={name}")).unwrap_or_default();
-    let (of_upstream, of_backend) = (asked("upstream", upstream), asked("backend", backend));
-    let text = ask(&arguments.admin, &format!("/latency.hgrm?phase={phase}{of_upstream}{of_backend}"))?;
+    let whose = query(&[("upstream", upstream), ("backend", backend)]);
+    let text = ask(&arguments.admin, &format!("/latency.hgrm?phase={phase}{whose}"))?;
     let names: Vec<_> = [upstream, backend].into_iter().flatten().collect();
     let whose = if names.is_empty() { "all upstreams".to_owned() } else { names.join(" ") };
     let curve = Curve::read(whose, &String::from_utf8_lossy(&text));

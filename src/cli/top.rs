@@ -25,7 +25,7 @@ use crate::config::AdminAddress;
 #[derive(Args)]
 pub(super) struct Arguments {
     /// Where the admin API listens: an IP address and port, or unix:PATH.
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9901")]
+    #[arg(long, value_name = "ADDRESS", default_value_t)]
     admin: AdminAddress,
 }
 

@@ -1,7 +1,7 @@
 //! `[admin]`: where the admin API listens.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -21,6 +21,13 @@ impl AdminAddress {
     /// Whether others than this machine can reach it.
     pub fn is_exposed(&self) -> bool {
         matches!(self, Self::Tcp(address) if !address.ip().is_loopback())
+    }
+}
+
+impl Default for AdminAddress {
+    /// Where it listens, and is asked, if nothing else is said: 127.0.0.1:9901.
+    fn default() -> Self {
+        Self::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, 9901)))
     }
 }
 

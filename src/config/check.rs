@@ -47,7 +47,7 @@ fn runtime(table: &RuntimeTable, environment: &Environment) -> RuntimeConfig {
 }
 
 fn admin(file: &File, report: &Report<'_>) -> Option<AdminAddress> {
-    let address = file.admin.as_ref()?.address.as_ref()?;
+    let Some(address) = &file.admin.as_ref()?.address else { return Some(AdminAddress::default()) };
     if address.value.is_exposed() {
         let message = format!(
             "{} can be reached from other machines, and everybody who reaches the admin API may read all of it",

@@ -128,7 +128,6 @@ impl RuntimeTable {
 
 impl AdminTable {
     fn read(table: &Table<'_>) -> Self {
-        table.need("address", "write where the admin API listens, such as \"127.0.0.1:9901\"");
         Self { address: table.read("address", str::parse) }
     }
 }

@@ -110,7 +110,7 @@ pub static OPTIONS: &[ConfigOption] = &[
     row(
         "admin.address",
         Shape::AdminAddress,
-        "",
+        "\"127.0.0.1:9901\"",
         "Where it listens. It is neither encrypted nor does it ask for a password: keep it on loopback or a unix socket.",
     ),
     row("log", Shape::Table, "all defaults", "The access log: one line for each exchange."),
@@ -410,7 +410,7 @@ impl fmt::Display for Shape {
             Self::Reference => f.write_str("a name"),
             Self::ListenAddress => f.write_str("an IP address and port such as `\"0.0.0.0:8080\"`"),
             Self::AdminAddress => f.write_str(
-                "an IP address and port such as `\"127.0.0.1:9901\"`, or a unix socket such as `\"unix:/run/ringway.sock\"`",
+                "an IP address and port such as `\"127.0.0.1:9901\"`, or a unix socket such as `\"unix:/run/ringway/admin.sock\"`",
             ),
             Self::BackendAddress => f.write_str("an IP address and port such as `\"127.0.0.1:9000\"`"),
             Self::Host => f.write_str("a host such as `\"example.org\"` or `\"*.example.org\"`"),

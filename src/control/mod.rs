@@ -4,6 +4,7 @@ pub mod admin;
 mod launch;
 mod listen;
 mod log;
+mod priority;
 mod seal;
 mod serve;
 

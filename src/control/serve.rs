@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 use super::admin::{self, Admin};
 use super::launch::{self, Server};
 use super::log::{self, LogThread, Reopener};
+use super::priority::give_way;
 use super::seal::seal;
 use crate::config::Config;
 use crate::proxy::Shared;
@@ -81,6 +82,10 @@ fn start_and_wait(config: Config, log: &LogThread, announce: impl FnOnce(&Server
     notice(format_args!("runtime {}: {}; {confinement}", server.runtime, server.why));
     if let Some(socket) = socket {
         notice(format_args!("admin API on {}", socket.address()));
+        // The workers run already: they keep theirs.
+        if let Err(error) = give_way() {
+            notice(format_args!("the admin API has the priority of the workers: setpriority: {error}"));
+        }
         runtime.spawn(admin::serve(socket, Admin::new(&server)));
     }
     announce(&server);
@@ -121,7 +126,7 @@ fn introduce(server: &Server) {
     if beyond > 0 {
         notice(format_args!(
             "{beyond} backends have no latency percentiles of their own: there is room for \
-             {room}, and these are counted under their upstreams"
+             {room}, and these are counted together, as (others)"
         ));
     }
     let listeners = &server.shared().config.listeners;

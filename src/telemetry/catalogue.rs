@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use super::{Counter, Distribution, Meter, Phase};
+use super::{Counter, Distribution, Label, Meter, OTHERS, Phase};
 
 /// One metric.
 pub struct Metric {
@@ -221,7 +221,7 @@ pub static METRICS: &[Metric] = &[
         kind: Kind::Counter,
         unit: "exchanges",
         labels: &["upstream", "backend", "failure"],
-        about: "Exchanges in which something went wrong, by the label that the access log shows as `end=`.",
+        about: "Exchanges in which something went wrong, by the label that the access log shows as `end=`; `(others)`: those of any upstream for which a worker had no room, having seen 512 other ones.",
         read: failures,
     },
     Metric {
@@ -293,7 +293,7 @@ pub static METRICS: &[Metric] = &[
         kind: Kind::Gauge,
         unit: "backends",
         labels: &[],
-        about: "Backends that are counted under their upstream alone, since the bound on series was reached.",
+        about: "Backends that are counted together, with `(others)` as their name, since the bound on series was reached.",
         read: |reading| vec![Sample::plain(reading.meter.series().beyond() as f64)],
     },
     Metric {
@@ -397,8 +397,9 @@ fn requests(reading: &Reading) -> Vec<Sample> {
 
 fn failures(reading: &Reading) -> Vec<Sample> {
     let labels: Vec<_> = series(reading).collect();
-    let sample = |((index, label), count): ((usize, super::Label), u64)| {
-        let (_, [upstream, backend]) = labels[index];
+    let sample = |((index, label), count): ((usize, Label), u64)| {
+        let (_, names) = labels[index];
+        let [upstream, backend] = if label == Label::OTHERS { [OTHERS; 2] } else { names };
         Sample::labelled([upstream, backend, &label.to_string()], count as f64)
     };
     reading.meter.failures().into_iter().map(sample).collect()
@@ -423,13 +424,19 @@ fn of_backends(reading: &Reading, value: impl Fn(&BackendReading) -> f64) -> Vec
 #[cfg(test)]
 mod tests {
     use super::super::exposition::exposition;
+    use super::super::record::tests::record;
+    use super::super::{Log, Record};
     use super::*;
     use crate::config::{Config, Environment};
 
     fn reading() -> Reading {
         let text = "[[listener]]\naddress = \"127.0.0.1:1\"\n[[route]]\nupstream = \"u\"\n[[upstream]]\n\
                     name = \"u\"\nbackends = [\"127.0.0.1:2\"]\n";
-        let config = Config::parse(text, "test", &Environment { cores: 1, descriptors: 1024 }).unwrap().0;
+        reading_of(text, 1)
+    }
+
+    fn reading_of(text: &str, cores: usize) -> Reading {
+        let config = Config::parse(text, "test", &Environment { cores, descriptors: 1024 }).unwrap().0;
         Reading {
             runtime: "ring",
             reason: "a \"quoted\"\nreason".to_owned(),
@@ -473,6 +480,41 @@ mod tests {
             "ringway_requests_total{upstream=\"\",backend=\"\",code=\"4xx\"} 0",
             "ringway_phase_duration_seconds_bucket{upstream=\"u\",backend=\"127.0.0.1:2\",phase=\"first-byte\",le=\"+Inf\"} 0",
             "process_cpu_seconds_total 0.25",
+        ] {
+            assert!(text.lines().any(|other| other == line), "{line}\n{text}");
+        }
+    }
+
+    /// With so many workers there is room for fewer series than there are upstreams.
+    #[test]
+    fn no_two_samples_have_the_same_name_and_labels() {
+        let mut text = "[[listener]]\naddress = \"127.0.0.1:1\"\n".to_owned();
+        for number in 0..30 {
+            text += &format!(
+                "[[route]]\npath = \"/{number}/\"\nupstream = \"u{number}\"\n\
+                 [[upstream]]\nname = \"u{number}\"\nbackends = [\"127.0.0.1:{}\"]\n",
+                1_000 + number
+            );
+        }
+        let reading = reading_of(&text, 16);
+        let mut recorder = reading.meter.recorder(&Log::off());
+        let label = Label { side: "backend", stage: "connect", cause: "refused" };
+        for place in [None, Some(0), Some(20), Some(29)] {
+            recorder.take(&Record { place, failure: Some(label), ..record(7) });
+        }
+        let text = exposition(&reading);
+        let samples = text.lines().filter(|line| !line.starts_with('#'));
+        let mut names: Vec<_> = samples.map(|line| line.rsplit_once(' ').unwrap().0).collect();
+        let count = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), count);
+        for line in [
+            "ringway_requests_total{upstream=\"\",backend=\"\",code=\"2xx\"} 1",
+            "ringway_requests_total{upstream=\"u20\",backend=\"(others)\",code=\"2xx\"} 1",
+            "ringway_requests_total{upstream=\"(others)\",backend=\"(others)\",code=\"2xx\"} 1",
+            "ringway_failures_total{upstream=\"(others)\",backend=\"(others)\",failure=\"backend.connect.refused\"} 1",
+            "ringway_backends_without_series 12",
         ] {
             assert!(text.lines().any(|other| other == line), "{line}\n{text}");
         }

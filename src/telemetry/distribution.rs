@@ -79,7 +79,8 @@ impl Distribution {
     }
 
     /// The value that so many of ten thousand do not exceed, in microseconds, to [`DIGITS`] digits; 0 for none. It is the
-    /// highest one of its bucket, as HdrHistogram has it.
+    /// highest one of its bucket, as HdrHistogram has it; of longer ones nothing is known but that they are longer than
+    /// [`HIGHEST_US`].
     pub fn value_at(&self, ten_thousandths: u64) -> u64 {
         let rank = (u128::from(self.count()) * u128::from(ten_thousandths)).div_ceil(10_000).max(1);
         let mut passed = 0;
@@ -87,7 +88,7 @@ impl Distribution {
             passed += u128::from(*count);
             passed >= rank
         });
-        at.map_or(0, |(bucket, _)| highest_in(*bucket as usize).min(self.max_us))
+        at.map_or(0, |(bucket, _)| highest_in(*bucket as usize).min(self.max_us).min(HIGHEST_US))
     }
 
     /// How many values there are up to a bound, to [`DIGITS`] digits.
@@ -96,9 +97,16 @@ impl Distribution {
         self.counts.iter().take_while(|(bucket, _)| *bucket <= last).map(|(_, count)| count).sum()
     }
 
-    /// Buckets that are not empty: what keeping it costs.
-    pub fn buckets(&self) -> usize {
-        self.counts.len()
+    /// What keeping it costs.
+    pub fn bytes(&self) -> usize {
+        size_of::<Self>() + self.counts.capacity() * size_of::<(u32, u64)>()
+    }
+
+    /// Takes no more memory than it has to.
+    #[must_use]
+    pub(super) fn compact(mut self) -> Self {
+        self.counts.shrink_to_fit();
+        self
     }
 
     /// This and another distribution together.
@@ -199,6 +207,13 @@ pub(super) mod tests {
         assert_eq!(Distribution::default().value_at(5_000), 0);
     }
 
+    #[test]
+    fn a_value_beyond_the_highest_counts_as_that_and_is_known_as_the_largest() {
+        let long = of(&[HIGHEST_US + 1, 2 * HIGHEST_US, 3 * HIGHEST_US]);
+        assert_eq!([1, 5_000, 10_000].map(|at| long.value_at(at)), [HIGHEST_US; 3]);
+        assert_eq!(long.max_us(), 3 * HIGHEST_US);
+    }
+
     proptest! {
         #[test]
         fn a_percentile_is_the_value_of_its_rank(mut values in some_values(), at in 0..=10_000_u64) {
@@ -206,7 +221,7 @@ pub(super) mod tests {
             values.sort_unstable();
             let rank = (values.len() as u64 * at).div_ceil(10_000).max(1);
             let (of_rank, found) = (values[rank as usize - 1], of(&values).value_at(at));
-            prop_assert!(found >= of_rank && bucket_of(found) == bucket_of(of_rank), "{found} for {of_rank}");
+            prop_assert!(found >= of_rank.min(HIGHEST_US) && bucket_of(found) == bucket_of(of_rank), "{found} for {of_rank}");
         }
 
         #[test]

@@ -5,6 +5,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::series::{OTHERS, UNROUTED};
+
 /// Labels of all series that one table can tell apart.
 const SLOTS: usize = 512;
 
@@ -19,12 +21,17 @@ pub struct Label {
     pub cause: &'static str,
 }
 
-/// What is counted when the table is full.
-const OTHERS: Label = Label { side: "proxy", stage: "accept", cause: "uncounted" };
+impl Label {
+    /// What was counted when the table was full, whatever its label and series.
+    pub(super) const OTHERS: Self = Self { side: OTHERS, stage: OTHERS, cause: OTHERS };
+}
 
 impl fmt::Display for Label {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}.{}", self.side, self.stage, self.cause)
+        match *self {
+            Self::OTHERS => f.write_str(OTHERS),
+            Self { side, stage, cause } => write!(f, "{side}.{stage}.{cause}"),
+        }
     }
 }
 
@@ -58,10 +65,11 @@ impl Failures {
         slot.map_or(&self.others, |slot| &slot.count).fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Series, label and count of all that were seen.
+    /// Series, label and count of all that were seen; [`Label::OTHERS`] has no series, and that of exchanges without an
+    /// upstream stands there.
     pub(super) fn seen(&self) -> impl Iterator<Item = (usize, Label, u64)> {
         let count = |count: &AtomicU64| count.load(Ordering::Relaxed);
-        let others = (super::series::UNROUTED, OTHERS, count(&self.others));
+        let others = (UNROUTED, Label::OTHERS, count(&self.others));
         let slots = self.slots.iter().filter_map(move |slot| {
             slot.key.get().map(|(series, label)| (*series, *label, count(&slot.count)))
         });
@@ -84,6 +92,10 @@ mod tests {
         assert_eq!(seen, [(7, label, 3), (8, label, 1)]);
         (100..100 + SLOTS).for_each(|series| failures.add(series, label));
         assert_eq!(failures.seen().map(|(.., count)| count).sum::<u64>(), 4 + SLOTS as u64);
-        assert!(failures.seen().any(|(_, label, count)| (label, count) == (OTHERS, 2)));
+        assert!(failures.seen().any(|(_, label, count)| (label, count) == (Label::OTHERS, 2)));
+        assert_eq!(
+            (label.to_string(), Label::OTHERS.to_string()),
+            ("backend.connect.refused".to_owned(), "(others)".to_owned())
+        );
     }
 }

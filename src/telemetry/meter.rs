@@ -67,7 +67,7 @@ impl Meter {
     /// The distribution of a phase of a series.
     pub fn distribution(&self, series: usize, phase: Phase) -> Distribution {
         let of = |shard: &Shard| shard.distribution(series, phase);
-        self.shards.iter().map(of).fold(Distribution::default(), |all, one| all.merged(&one))
+        self.shards.iter().map(of).fold(Distribution::default(), |all, one| all.merged(&one)).compact()
     }
 
     /// How often what failed, by series and label.

@@ -27,7 +27,7 @@ pub use meter::{Meter, Recorder};
 pub use moments::{Moments, Phases};
 pub use notice::notice;
 pub use record::Record;
-pub use series::{Series, SeriesTable};
+pub use series::{OTHERS, Series, SeriesTable};
 pub use shard::{Counter, Phase};
 pub(crate) use switch::is_recording;
 #[cfg(feature = "recording-switch")]

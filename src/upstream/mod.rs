@@ -32,8 +32,8 @@ pub struct Upstream {
     /// How long a backend that refused a connection is left alone.
     pub fail_for: Duration,
     cycle: ArcSwap<Cycle>,
-    /// When each ejected backend may come back; also serialises the making of cycles.
-    ejected: Mutex<Vec<Option<Instant>>>,
+    /// Held by whoever makes the next cycle: one at a time. Whoever only looks does not take it.
+    making: Mutex<()>,
     /// Spreads failovers over the backends that are left.
     failovers: AtomicUsize,
 }
@@ -59,6 +59,8 @@ struct Cycle {
     order: Vec<BackendId>,
     /// Picks so far, and [`OVER`].
     cursor: AtomicU64,
+    /// For each backend that is ejected, when it may come back.
+    ejected: Vec<Option<Instant>>,
     /// When the first ejected backend may come back.
     renew_at: Option<Instant>,
 }
@@ -109,7 +111,7 @@ impl Upstream {
             })
             .collect();
         let ejected = vec![None; backends.len()];
-        let cycle = Cycle::new(first_cycle, 0, eligible(&backends, config.policy, &ejected));
+        let cycle = Cycle::new(first_cycle, 0, order(&backends, config.policy, &ejected), ejected);
         Self {
             name: config.name.clone(),
             backend_idle: config.backend_idle,
@@ -117,7 +119,7 @@ impl Upstream {
             policy: config.policy,
             fail_for: config.fail_for,
             cycle: ArcSwap::from_pointee(cycle),
-            ejected: Mutex::new(ejected),
+            making: Mutex::new(()),
             failovers: AtomicUsize::new(0),
         }
     }
@@ -144,12 +146,11 @@ impl Upstream {
 
     /// Its backends as they are at this moment, and the number of the cycle that runs.
     pub fn state(&self, now: Instant) -> (u64, Vec<BackendState<'_>>) {
-        let ejected = self.lock_ejected().clone();
         let cycle = self.cycle.load();
-        let states = self.backends.iter().zip(ejected).enumerate().map(|(id, (backend, ejected_until))| {
+        let states = self.backends.iter().zip(&cycle.ejected).enumerate().map(|(id, (backend, until))| {
             let in_flight = backend.in_flight.load(Ordering::Relaxed);
             // The next pick takes back whoever's time is over.
-            let ejected_until = ejected_until.filter(|until| *until > now);
+            let ejected_until = until.filter(|until| *until > now);
             BackendState { backend, in_flight, ejected_until, picks: cycle.picks_of(BackendId(id)) }
         });
         (cycle.number, states.collect())
@@ -171,14 +172,15 @@ impl Upstream {
             }
             // Whoever ended the cycle holds the lock until the next one is there.
             drop(cycle);
-            drop(self.lock_ejected());
+            drop(self.begin_making());
             cycle = self.cycle.load();
         }
     }
 
     /// A backend that was not tried yet, after a failed connect; `None` when each eligible one was. No turn is taken.
     pub fn pick_another(&self, tried: &Tried) -> Option<BackendId> {
-        let ejected = self.lock_ejected();
+        let cycle = self.cycle.load();
+        let ejected = &cycle.ejected;
         let untried = |id: &BackendId| !tried.contains(id);
         let eligible = |id: &BackendId| ejected[id.0].is_none();
         let all = || (0..self.backends.len()).map(BackendId).filter(untried);
@@ -194,11 +196,12 @@ impl Upstream {
     /// Leaves a backend that refused a connection alone for `fail-for`, and says whether that is new: one that is left
     /// alone already stays so.
     pub fn eject(&self, id: BackendId, now: Instant) -> bool {
-        let mut ejected = self.lock_ejected();
+        let _making = self.begin_making();
+        let mut ejected = self.cycle.load().ejected.clone();
         let is_new = ejected[id.0].is_none();
         if is_new {
             ejected[id.0] = Some(now + self.fail_for);
-            self.store(&ejected);
+            self.store(ejected);
         }
         is_new
     }
@@ -209,7 +212,8 @@ impl Upstream {
         if self.cycle.load().renew_at.is_none() {
             return;
         }
-        let mut ejected = self.lock_ejected();
+        let _making = self.begin_making();
+        let mut ejected = self.cycle.load().ejected.clone();
         if ejected[id.0].is_none() {
             return;
         }
@@ -217,32 +221,34 @@ impl Upstream {
             ejected.fill(None);
         }
         ejected[id.0] = None;
-        self.store(&ejected);
+        self.store(ejected);
     }
 
     /// Lets backends whose time is over take part again.
     fn renew(&self, now: Instant) {
-        let mut ejected = self.lock_ejected();
+        let _making = self.begin_making();
+        let mut ejected = self.cycle.load().ejected.clone();
         let mut changed = false;
         for until in ejected.iter_mut().filter(|until| until.is_some_and(|at| at <= now)) {
             *until = None;
             changed = true;
         }
         if changed {
-            self.store(&ejected);
+            self.store(ejected);
         }
     }
 
-    fn store(&self, ejected: &[Option<Instant>]) {
-        let turns = eligible(&self.backends, self.policy, ejected);
+    /// Begins a cycle; the caller holds `making`.
+    fn store(&self, ejected: Vec<Option<Instant>>) {
+        let order = order(&self.backends, self.policy, &ejected);
         let last = self.cycle.load();
         // From here on nobody picks from it, so the next one knows how many picks there were.
         let picks = last.cursor.fetch_or(OVER, Ordering::Relaxed);
-        self.cycle.store(Arc::new(Cycle::new(last.number + 1, last.earlier + picks, turns)));
+        self.cycle.store(Arc::new(Cycle::new(last.number + 1, last.earlier + picks, order, ejected)));
     }
 
-    fn lock_ejected(&self) -> MutexGuard<'_, Vec<Option<Instant>>> {
-        self.ejected.lock().unwrap_or_else(PoisonError::into_inner)
+    fn begin_making(&self) -> MutexGuard<'_, ()> {
+        self.making.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -270,17 +276,14 @@ impl Cycle {
         picks / length as u64 * in_first(length) + in_first((picks % length as u64) as usize)
     }
 
-    fn new(number: u64, earlier: u64, (order, renew_at): (Vec<BackendId>, Option<Instant>)) -> Self {
-        Self { number, earlier, order, cursor: AtomicU64::new(0), renew_at }
+    fn new(number: u64, earlier: u64, order: Vec<BackendId>, ejected: Vec<Option<Instant>>) -> Self {
+        let renew_at = ejected.iter().flatten().min().copied();
+        Self { number, earlier, order, cursor: AtomicU64::new(0), ejected, renew_at }
     }
 }
 
-/// The order in which the backends that are not ejected, or else all, are picked, and when that may change.
-fn eligible(
-    backends: &[Backend],
-    policy: &Policy,
-    ejected: &[Option<Instant>],
-) -> (Vec<BackendId>, Option<Instant>) {
+/// The order in which the backends that are not ejected, or else all, are picked.
+fn order(backends: &[Backend], policy: &Policy, ejected: &[Option<Instant>]) -> Vec<BackendId> {
     let weights = |with_ejected: bool| -> Vec<(BackendId, u32)> {
         (0..backends.len())
             .filter(|i| with_ejected || ejected[*i].is_none())
@@ -291,7 +294,7 @@ fn eligible(
     if eligible.is_empty() {
         eligible = weights(true);
     }
-    ((policy.cycle)(&eligible), ejected.iter().flatten().min().copied())
+    (policy.cycle)(&eligible)
 }
 
 #[cfg(test)]
@@ -382,6 +385,25 @@ mod tests {
         let next = || upstream.pick(now);
         assert_eq!([next(), next(), next()].map(|pick| (pick.number, pick.cycle)), [(5, 2), (6, 2), (7, 2)]);
         assert_eq!(state(&upstream), (2, vec![(2, false), (1, false)]));
+    }
+
+    /// Whoever reads the state may be interrupted for long, and workers wait for the lock.
+    #[test]
+    fn the_state_is_read_and_another_is_picked_while_a_cycle_is_made() {
+        let (upstream, now) = (upstream(2), Instant::now());
+        upstream.eject(BackendId(0), now);
+        let (told, hears) = std::sync::mpsc::channel();
+        std::thread::scope(|scope| {
+            let making = upstream.begin_making();
+            scope.spawn(|| {
+                let states = upstream.state(now).1;
+                let another = upstream.pick_another(&Tried::new());
+                let _ = told.send((states[0].ejected_until, another));
+            });
+            let heard = hears.recv_timeout(Duration::from_secs(10));
+            drop(making);
+            assert_eq!(heard.unwrap(), (Some(now + Duration::from_secs(5)), Some(BackendId(1))));
+        });
     }
 
     #[test]

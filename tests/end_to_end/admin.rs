@@ -15,6 +15,7 @@ use crate::support::{OneUpstream, PATIENCE, Proxy, free_address, ringway_ends, t
 on_each_runtime!(
     latency_counts_every_exchange_and_its_phases_sum,
     two_readers_see_each_exchange_once_each,
+    upstreams_and_backends_are_of_one_moment,
     metrics_pass_promtool,
     state_is_told,
     what_is_asked_for_wrongly_is_told,
@@ -23,6 +24,7 @@ on_each_runtime!(
     one_connection_too_many_is_refused_if_none_is_idle,
     a_unix_socket_serves_too_and_is_removed,
     a_drain_is_told,
+    the_control_plane_gives_way_to_the_workers,
     commands_show_what_the_api_tells,
 );
 
@@ -126,6 +128,30 @@ fn two_readers_see_each_exchange_once_each(runtime: &str) {
     assert_eq!(curl(&[&scene.url("/latency?since=1-1")]).status, 410);
 }
 
+/// What `top` shows beside each other: with two answers a lone backend would have had more or less than all of it.
+fn upstreams_and_backends_are_of_one_moment(runtime: &str) {
+    let scene = Scene::new(runtime, "");
+    let mut load = Command::new("curl");
+    load.args(["-sS", "-m", "60", "-o", "/dev/null"]).arg(scene.setup.url("/[1-20000]"));
+    let mut load = load.spawn().unwrap();
+    scene.wait_for_count("/latency", 1);
+    let mut since = String::new();
+    let mut seen = 0;
+    while seen < 500 {
+        let answer = scene.json(&format!("/latency?by=both{since}"));
+        let (upstreams, backends): (Vec<_>, Vec<_>) =
+            rows(&answer, "total").partition(|row| row["backend"].is_null());
+        let sum = |rows: &[&Value]| rows.iter().map(|row| row["count"].as_u64().unwrap()).sum::<u64>();
+        assert_eq!((upstreams.len(), backends.len()), (1, 5));
+        assert_eq!(sum(&upstreams), sum(&backends));
+        assert!(load.try_wait().unwrap().is_none(), "it is too short");
+        seen += sum(&upstreams);
+        since = format!("&since={}", answer["id"].as_str().unwrap());
+    }
+    load.kill().unwrap();
+    load.wait().unwrap();
+}
+
 fn metrics_pass_promtool(runtime: &str) {
     let scene = Scene::new(runtime, "");
     scene.exchange(REQUESTS);
@@ -138,13 +164,58 @@ fn metrics_pass_promtool(runtime: &str) {
     };
     assert!(sum("ringway_requests_total{") >= REQUESTS as f64, "{text}");
     assert!(text.contains(&format!("ringway_runtime_info{{runtime=\"{runtime}\",reason=\"")), "{text}");
+    promtool_takes(&text);
+}
+
+fn promtool_takes(metrics: &str) {
     let file = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(file.path(), &text).unwrap();
+    std::fs::write(file.path(), metrics).unwrap();
     let stdin = std::fs::File::open(file.path()).unwrap();
     let checked = Command::new("promtool").args(["check", "metrics"]).stdin(stdin).output();
     let output = checked.expect("promtool is not installed: scripts/test installs it");
     let said = [output.stdout, output.stderr].concat();
     assert!(output.status.success() && said.is_empty(), "{}", String::from_utf8_lossy(&said));
+}
+
+/// The counters have room for 16 workers here, however few event loops the runtime has: there are more upstreams than series.
+#[test]
+fn upstreams_that_share_a_series_are_told_and_pass_promtool() {
+    let (listener, admin) = (free_address(), free_address());
+    let mut config = format!(
+        "[runtime]\nworkers = 16\n[log]\naccess = \"off\"\n[admin]\naddress = \"{admin}\"\n\
+         [[listener]]\naddress = \"{listener}\"\n"
+    );
+    let backends = start(&Addresses::ephemeral(0)).unwrap();
+    for number in 0..24 {
+        config += &format!(
+            "[[route]]\npath = \"/{number}/\"\nupstream = \"u{number}\"\n\
+             [[upstream]]\nname = \"u{number}\"\nbackends = [\"{}\"]\n",
+            backends.addresses().default
+        );
+    }
+    let proxy = Proxy::run("threads", &config, &[listener]);
+    for path in ["", "0/", "20/", "23/"] {
+        curl(&[&format!("http://{listener}/{path}")]);
+    }
+    let text = wait_for("four exchanges are counted", PATIENCE, || {
+        let text = curl(&[&format!("http://{admin}/metrics")]).text().to_owned();
+        let mut shared = text.lines().filter(|line| line.contains("code=") && line.contains("(others)\",b"));
+        shared.any(|line| line.ends_with(" 1")).then_some(text)
+    });
+    let samples: Vec<_> =
+        text.lines().filter_map(|line| line.split_once("} ")).map(|(name, _)| name).collect();
+    let unique: std::collections::BTreeSet<_> = samples.iter().collect();
+    assert_eq!(unique.len(), samples.len());
+    promtool_takes(&text);
+    let admin = admin.to_string();
+    let said = ringway_ends(&["latency", "--admin", &admin, "--upstream", "u23"]);
+    assert_eq!(said.0, Some(1));
+    assert!(said.2.contains("u23 has no series of its own: there is room for 18 backends"), "{said:?}");
+    let (code, said, _) =
+        ringway_ends(&["latency", "--admin", &admin, "--by", "backend", "--phase", "total"]);
+    assert_eq!(code, Some(0));
+    assert!(said.contains("\nu20 (others) ") && said.contains("\n(others) "), "{said}");
+    drop(proxy);
 }
 
 fn state_is_told(runtime: &str) {
@@ -193,7 +264,13 @@ fn what_is_asked_for_wrongly_is_told(runtime: &str) {
     for unknown in ["upstream=none", "backend=none", "phase=none"] {
         assert_eq!(curl(&[&scene.url(&format!("/latency?{unknown}"))]).status, 404, "{unknown}");
     }
-    assert_eq!(curl(&[&scene.url("/latency?by=none")]).status, 400);
+    for wrong in ["/latency?by=none", "/latency.hlog?by=all", "/latency.hgrm?by=all", "/latency.hlog?of=all"]
+    {
+        assert_eq!(curl(&[&scene.url(wrong)]).status, 400, "{wrong}");
+    }
+    for unknown in ["upstream=none", "backend=none", "phase=none"] {
+        assert_eq!(curl(&[&scene.url(&format!("/latency.hlog?{unknown}"))]).status, 404, "{unknown}");
+    }
     let filtered = scene.json("/latency?upstream=all&by=upstream&phase=added");
     assert_eq!(filtered["series"].as_array().map(Vec::len), Some(1), "{filtered}");
 }
@@ -278,6 +355,25 @@ fn a_drain_is_told(runtime: &str) {
     assert_eq!(proxy.ended(PATIENCE).code(), Some(0));
     let said = proxy.stderr().join("\n");
     assert!(said.contains("what was served:") && said.contains("p99.99"), "{said}");
+}
+
+/// proc_pid_stat(5): nice is field 19.
+fn the_control_plane_gives_way_to_the_workers(runtime: &str) {
+    let scene = Scene::new(runtime, "");
+    assert_eq!(scene.text("/ready"), "ready\n");
+    let pid = scene.proxy.pid().to_string();
+    let threads =
+        std::fs::read_dir(format!("/proc/{pid}/task")).unwrap().map(|thread| thread.unwrap().path());
+    let (main, others): (Vec<_>, Vec<_>) = threads.partition(|thread| thread.ends_with(&pid));
+    let nice = |thread: &std::path::PathBuf| {
+        let stat = std::fs::read_to_string(thread.join("stat")).unwrap();
+        let (name, fields) = stat.rsplit_once(')').unwrap();
+        let nice: i32 = fields.split_whitespace().nth(19 - 3).unwrap().parse().unwrap();
+        (name.split_once('(').unwrap().1.to_owned(), nice)
+    };
+    let workers: Vec<_> = others.iter().map(nice).filter(|(name, _)| name.starts_with("worker")).collect();
+    let (_, most) = workers.iter().max_by_key(|(_, nice)| *nice).unwrap();
+    assert_eq!(nice(&main[0]).1, (most + 10).min(19), "{workers:?}");
 }
 
 fn commands_show_what_the_api_tells(runtime: &str) {

@@ -1,5 +1,6 @@
 //! Traffic that takes Ringway through all that it does, on each of its runtimes.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 use std::thread;
@@ -25,6 +26,8 @@ pub(crate) fn runtimes() -> Vec<&'static str> {
 pub(crate) struct Site {
     setup: OneUpstream,
     config: tempfile::NamedTempFile,
+    /// For the admin API's socket.
+    folder: tempfile::TempDir,
     _backends: Running,
 }
 
@@ -32,9 +35,16 @@ impl Site {
     pub(crate) fn new() -> Self {
         let backends = start(&Addresses::ephemeral(0)).unwrap();
         let setup = OneUpstream::new(&[backends.addresses().default, free_address()]);
-        let config = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(config.path(), setup.config()).unwrap();
-        Self { setup, config, _backends: backends }
+        let (config, folder) = (tempfile::NamedTempFile::new().unwrap(), tempfile::tempdir().unwrap());
+        let site = Self { setup, config, folder, _backends: backends };
+        let admin = format!("[admin]\naddress = \"unix:{}\"\n", site.admin().display());
+        std::fs::write(site.config.path(), site.setup.config().to_owned() + &admin).unwrap();
+        site
+    }
+
+    /// The socket of the admin API.
+    fn admin(&self) -> std::path::PathBuf {
+        self.folder.path().join("admin.sock")
     }
 
     pub(crate) fn config(&self) -> &Path {
@@ -51,12 +61,26 @@ impl Site {
     pub(crate) fn serve(&self, command: Command) -> Vec<String> {
         let mut proxy = Proxy::through(command, &[self.setup.listener]);
         let exchanges = self.send_everything();
+        self.ask_the_admin_api();
         proxy.signal(Signal::HUP);
         proxy.signal(Signal::USR1);
         self.drain_while_an_exchange_runs(&mut proxy);
+        assert!(!self.admin().exists(), "the socket is removed");
+        let said = proxy.stderr();
+        assert!(!said.iter().any(|line| line.contains("priority")), "it may give way: {said:?}");
         let lines = self.setup.log_lines(exchanges + 1);
         assert_eq!(lines.iter().filter(|line| line.contains("GET /slow?ms=800\"")).count(), 1);
-        proxy.stderr()
+        said
+    }
+
+    fn ask_the_admin_api(&self) {
+        let mode = std::fs::metadata(self.admin()).unwrap().permissions().mode();
+        assert_eq!(mode & 0o7777, 0o660, "{mode:o}");
+        for page in ["metrics", "latency", "upstreams", "version"] {
+            let socket = self.admin().display().to_string();
+            let answer = curl(&["--unix-socket", &socket, &format!("http://admin/{page}")]);
+            assert_eq!(answer.status, 200, "{page}: {}", answer.text());
+        }
     }
 
     /// New and kept connections, long bodies both ways, a client that leaves: how many exchanges that were.

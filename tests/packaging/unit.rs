@@ -105,6 +105,18 @@ fn expand(word: &str) -> Option<BTreeSet<String>> {
     Some(names)
 }
 
+/// Everything else is read-only.
+#[test]
+fn it_may_make_the_socket_of_the_admin_api_that_the_documentation_names() {
+    let folder = format!("unix:/run/{}/", values("RuntimeDirectory")[0]);
+    for page in ["docs/configuration.md", "docs/deployment.md"] {
+        let text = crate::read(page);
+        let sockets: Vec<_> = text.match_indices("unix:/").map(|(at, _)| &text[at..]).collect();
+        assert!(!sockets.is_empty(), "{page}");
+        assert!(sockets.iter().all(|socket| socket.starts_with(&folder)), "{page}");
+    }
+}
+
 /// A drain that is killed half way cuts what it was to finish.
 #[test]
 fn it_waits_for_the_drain() {

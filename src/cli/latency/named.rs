@@ -5,6 +5,7 @@ use std::io;
 use super::{Arguments, By};
 use crate::config::{nearest, quoted};
 use crate::control::admin::{UpstreamView, ask};
+use crate::telemetry::OTHERS;
 
 /// # Errors
 /// An upstream or backend that the proxy does not have, with a suggestion; or several distributions for one file.
@@ -28,13 +29,17 @@ fn invalid(what: String) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, what)
 }
 
+/// Whether something is counted together, and with what, the proxy says itself.
 fn exist(upstream: Option<&str>, backend: Option<&str>, there: &[UpstreamView]) -> Result<(), String> {
+    if upstream == Some(OTHERS) {
+        return Ok(());
+    }
     let names: Vec<_> = there.iter().map(|view| view.upstream.as_str()).collect();
     is_among("upstream", upstream, &names)?;
     let of_it = there.iter().filter(|view| upstream.is_none_or(|upstream| upstream == view.upstream));
     let backends: Vec<_> =
         of_it.flat_map(|view| &view.backends).map(|backend| backend.backend.as_str()).collect();
-    is_among("backend", backend, &backends)
+    is_among("backend", backend.filter(|backend| *backend != OTHERS), &backends)
 }
 
 fn is_among(what: &str, name: Option<&str>, there: &[&str]) -> Result<(), String> {
@@ -70,6 +75,8 @@ mod tests {
         let exist = |upstream, backend| exist(upstream, backend, &there);
         assert_eq!(exist(None, Some("127.0.0.1:8889")), Ok(()));
         assert_eq!(exist(Some("cluster"), Some("127.0.0.1:9001")), Ok(()));
+        assert_eq!(exist(Some("cluster"), Some("(others)")), Ok(()));
+        assert_eq!(exist(Some("(others)"), Some("(others)")), Ok(()));
         assert_eq!(
             exist(Some("clustr"), None).unwrap_err(),
             "there is no upstream \"clustr\"; did you mean \"cluster\"?\n  known: \"cluster\", \"images\""

@@ -12,6 +12,7 @@ use super::News;
 use super::columns::{Column, Facts, rate, shortened};
 use super::view::{Measured, View};
 use crate::control::admin::{BackendView, UpstreamView};
+use crate::telemetry::Phase;
 
 /// Rates that are kept for the curve in the corner.
 const HISTORY: usize = 40;
@@ -127,7 +128,7 @@ impl Screen {
             let text = format!(" {notice}; q quit ");
             return frame.render_widget(Line::from(text).style(style), area);
         }
-        let span = match self.view.by_upstream.seconds {
+        let span = match self.view.latency.seconds {
             Some(seconds) => format!("figures of the last {seconds:.1} s "),
             None => "figures since the start ".to_owned(),
         };
@@ -166,16 +167,16 @@ fn of_upstream<'a>(view: &'a View, upstream: &'a UpstreamView) -> Entry<'a> {
             in_flight: backends.iter().map(|backend| backend.in_flight).sum(),
             picks: backends.iter().map(|backend| backend.picks).sum(),
             share: None,
-            total: view.of_upstream(&upstream.upstream, "total"),
-            added: view.of_upstream(&upstream.upstream, "added"),
+            total: view.of_upstream(&upstream.upstream, Phase::Total),
+            added: view.of_upstream(&upstream.upstream, Phase::Added),
         },
     }
 }
 
 fn of_backend<'a>(view: &'a View, upstream: &str, backend: &'a BackendView) -> Entry<'a> {
-    let total = view.of_backend(upstream, &backend.backend, "total");
+    let total = view.of_backend(upstream, &backend.backend, Phase::Total);
     let count = |measured: Option<Measured<'_>>| measured.map_or(0, |measured| measured.row.count);
-    let of_all = count(view.of_upstream(upstream, "total"));
+    let of_all = count(view.of_upstream(upstream, Phase::Total));
     // The mark is for terminals without colours, and for those without room for the state.
     let (mark, colour) = if is_eligible(backend) { (" ", Color::Reset) } else { ("!", Color::Red) };
     Entry {
@@ -187,7 +188,7 @@ fn of_backend<'a>(view: &'a View, upstream: &str, backend: &'a BackendView) -> E
             picks: backend.picks,
             share: (of_all > 0 && total.is_some()).then(|| count(total) as f64 / of_all as f64),
             total,
-            added: view.of_backend(upstream, &backend.backend, "added"),
+            added: view.of_backend(upstream, &backend.backend, Phase::Added),
         },
     }
 }
@@ -324,8 +325,7 @@ mod tests {
                 upstream("site", vec![backend(web, None)]),
                 upstream("cluster", vec![backend(cluster[0], None), backend(cluster[1], Some(4_200))]),
             ],
-            by_backend: answer(Some(2.0), by_backend.concat()),
-            by_upstream: answer(Some(2.0), by_upstream.concat()),
+            latency: answer(Some(2.0), [by_upstream.concat(), by_backend.concat()].concat()),
         }
     }
 
@@ -453,8 +453,7 @@ mod tests {
     #[test]
     fn a_proxy_that_was_started_anew_has_no_rates_yet() {
         let mut anew = view();
-        anew.by_backend.seconds = None;
-        anew.by_upstream.seconds = None;
+        anew.latency.seconds = None;
         anew.is_ready = false;
         let screen = drawn(&mut Screen::new(anew), (80, 10));
         assert!(screen.contains("since the start") && !screen.contains("617"), "{screen}");

@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use crate::config::AdminAddress;
 use crate::control::admin::{Answer, Connections, Row, UpstreamView, ask};
+use crate::telemetry::Phase;
 
 /// What is shown at a moment.
 pub(super) struct View {
@@ -13,10 +14,8 @@ pub(super) struct View {
     pub(super) is_ready: bool,
     pub(super) connections: Connections,
     pub(super) upstreams: Vec<UpstreamView>,
-    /// The rows of the backends.
-    pub(super) by_backend: Answer,
-    /// Those of the upstreams, of the same interval.
-    pub(super) by_upstream: Answer,
+    /// The rows of the upstreams, without a backend, and those of their backends, all of one moment.
+    pub(super) latency: Answer,
 }
 
 /// The answer of `/version`, as far as it is shown.
@@ -47,31 +46,35 @@ impl View {
             is_ready,
             connections: read(admin, "/connections")?,
             upstreams: read(admin, "/upstreams")?,
-            by_backend: read(admin, &format!("/latency?by=backend{since}"))?,
-            by_upstream: read(admin, &format!("/latency?by=upstream{since}"))?,
+            latency: read(admin, &format!("/latency?by=both{since}"))?,
         };
-        Ok((view.by_upstream.id.clone(), view))
+        Ok((view.latency.id.clone(), view))
     }
 
     /// Exchanges a second, of all upstreams; `None` where it is not known of how long.
     pub(super) fn rate(&self) -> Option<f64> {
-        let total = self.by_upstream.series.iter().filter(|row| row.phase == "total");
-        self.by_upstream.seconds.map(|seconds| total.map(|row| row.count).sum::<u64>() as f64 / seconds)
+        let rows = self.latency.series.iter();
+        let total = rows.filter(|row| row.backend.is_none() && row.phase == Phase::Total.name());
+        self.latency.seconds.map(|seconds| total.map(|row| row.count).sum::<u64>() as f64 / seconds)
     }
 
-    /// A phase of an upstream.
-    pub(super) fn of_upstream(&self, upstream: &str, phase: &str) -> Option<Measured<'_>> {
-        let is_its = |row: &&Row| row.upstream.as_deref() == Some(upstream) && row.phase == phase;
-        Measured::find(&self.by_upstream, is_its)
+    /// A phase of an upstream. Those beyond the bound on series have none of their own.
+    pub(super) fn of_upstream(&self, upstream: &str, phase: Phase) -> Option<Measured<'_>> {
+        self.find((upstream, None), phase)
     }
 
-    /// A phase of one of its backends. Backends beyond the bound on series have none of their own.
-    pub(super) fn of_backend(&self, upstream: &str, backend: &str, phase: &str) -> Option<Measured<'_>> {
+    /// A phase of one of its backends. Those beyond the bound on series have none of their own.
+    pub(super) fn of_backend(&self, upstream: &str, backend: &str, phase: Phase) -> Option<Measured<'_>> {
+        self.find((upstream, Some(backend)), phase)
+    }
+
+    fn find(&self, (upstream, backend): (&str, Option<&str>), phase: Phase) -> Option<Measured<'_>> {
         let is_its = |row: &&Row| {
-            (row.upstream.as_deref(), row.backend.as_deref()) == (Some(upstream), Some(backend))
-                && row.phase == phase
+            (row.upstream.as_deref(), row.backend.as_deref()) == (Some(upstream), backend)
+                && row.phase == phase.name()
         };
-        Measured::find(&self.by_backend, is_its)
+        let seconds = self.latency.seconds;
+        self.latency.series.iter().find(is_its).map(|row| Measured { row, seconds })
     }
 }
 
@@ -82,12 +85,7 @@ pub(super) struct Measured<'a> {
     seconds: Option<f64>,
 }
 
-impl<'a> Measured<'a> {
-    fn find(answer: &'a Answer, is_its: impl FnMut(&&Row) -> bool) -> Option<Self> {
-        let seconds = answer.seconds;
-        answer.series.iter().find(is_its).map(|row| Self { row, seconds })
-    }
-
+impl Measured<'_> {
     /// Exchanges a second.
     pub(super) fn rate(self) -> Option<f64> {
         self.seconds.map(|seconds| self.row.count as f64 / seconds)

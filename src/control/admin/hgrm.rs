@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use crate::telemetry::Distribution;
+use crate::telemetry::{Distribution, HIGHEST_US};
 
 /// Lines for each halving of the distance to 100 %. The plotter takes the percentiles of a second file to be those of the
 /// first, line by line, so all programs must have the same: these are those of `HistogramLogProcessor`.
@@ -18,8 +18,8 @@ pub const PERCENTILES: [(&str, f64); 6] =
 /// The whole text.
 pub(in crate::control) fn write(distribution: &Distribution) -> String {
     let histogram = distribution.histogram();
-    // The upper end of a bucket may lie above the largest value, which is known.
-    let ms = |us: u64| us.min(distribution.max_us()) as f64 / US_IN_MS;
+    // The upper end of a bucket may lie above the largest value, which is known, or above all that are told apart.
+    let ms = |us: u64| us.min(distribution.max_us()).min(HIGHEST_US) as f64 / US_IN_MS;
     let mut out =
         format!("{:>12} {:>14} {:>10} {:>14}\n\n", "Value", "Percentile", "TotalCount", "1/(1-Percentile)");
     // A String takes everything.
@@ -34,7 +34,7 @@ pub(in crate::control) fn write(distribution: &Distribution) -> String {
         };
     }
     let (mean, deviation) = (distribution.mean_us() / US_IN_MS, histogram.stdev() / US_IN_MS);
-    let (max, count) = (ms(distribution.max_us()), histogram.len());
+    let (max, count) = (distribution.max_us() as f64 / US_IN_MS, histogram.len());
     let _ = writeln!(out, "#[Mean    = {mean:12.3}, StdDeviation   = {deviation:12.3}]");
     let _ = writeln!(out, "#[Max     = {max:12.3}, Total count    = {count:12}]");
     let _ = writeln!(out, "#[Buckets = {:12}, SubBuckets     = {:12}]", histogram.buckets(), 2048);
@@ -96,6 +96,9 @@ mod tests {
                    #[p50     =        1.000]\n\
                    #[p75     =        3.500]\n";
         assert!(text.contains(end), "{text}");
+        let long = write(&of(&[1_000, 2 * HIGHEST_US]));
+        assert!(long.contains(" 3600000.000 1.000000000000          2\n#[Mean"), "{long}");
+        assert!(long.contains("#[Max     =  7200000.000, "), "{long}");
         let empty = write(&Distribution::default());
         assert!(plotted(&empty).is_empty() && empty.contains("Total count    =            0]"), "{empty}");
     }

@@ -1,20 +1,14 @@
 //! Percentiles: of all time or since an earlier answer, by backend, by upstream or of everything.
 
-use std::collections::VecDeque;
-use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use hdrhistogram::serialization::V2DeflateSerializer;
 use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, Tag};
 use serde::{Deserialize, Serialize};
 
-use super::accept_wait::{AcceptWait, AcceptWaitView, Waited};
+use super::accept_wait::{AcceptWaitView, Waited};
+use super::snapshots::Snapshot;
 use crate::telemetry::{Distribution, Meter, Phase};
-
-/// Snapshots that are kept for `since`: with one a second, those of a quarter of an hour.
-const KEPT: usize = 1024;
-/// Buckets that all of them may hold, 16 bytes each; the two latest are kept in any case.
-const KEPT_BUCKETS: usize = 1 << 20;
 
 /// What is asked for. What is misspelt is refused: it would be taken for everything.
 #[derive(Debug, Default, Deserialize)]
@@ -22,8 +16,7 @@ const KEPT_BUCKETS: usize = 1 << 20;
 pub(super) struct Asked {
     /// The id of an earlier answer.
     pub(super) since: Option<String>,
-    #[serde(default)]
-    pub(super) by: By,
+    pub(super) by: Option<By>,
     pub(super) upstream: Option<String>,
     pub(super) backend: Option<String>,
     pub(super) phase: Option<String>,
@@ -40,24 +33,14 @@ pub(super) enum By {
     Upstream,
     /// Everything together.
     All,
+    /// Each upstream, and then each backend.
+    Both,
 }
 
-/// All distributions at a moment.
-pub(super) struct Kept {
-    id: String,
-    at: Instant,
-    /// For each series, one for each phase.
-    distributions: Vec<Vec<Distribution>>,
-    waited: Waited,
-}
-
-/// The answers that `since` may name.
-pub(super) struct Snapshots {
-    /// Tells the ids of this process from those of one before it.
-    started_s: u64,
-    next: u64,
-    kept: VecDeque<Arc<Kept>>,
-    accept_wait: Arc<AcceptWait>,
+/// What an answer has rows of.
+pub(super) struct Wanted {
+    groups: Vec<Group>,
+    phases: Vec<Phase>,
 }
 
 /// The answer of `/latency`.
@@ -109,83 +92,45 @@ pub struct Row {
     pub max: u64,
 }
 
-impl Snapshots {
-    pub(super) fn new(started_s: u64, accept_wait: Arc<AcceptWait>) -> Self {
-        Self { started_s, next: 1, kept: VecDeque::new(), accept_wait }
+impl Wanted {
+    /// # Errors
+    /// What is named and does not exist, or is not told apart.
+    pub(super) fn new(meter: &Meter, asked: &Asked) -> Result<Self, String> {
+        let phases = match &asked.phase {
+            Some(name) => vec![phase_named(name)?],
+            None => Phase::ALL.to_vec(),
+        };
+        let members = meter.series().named(asked.upstream.as_deref(), asked.backend.as_deref())?;
+        let by: &[By] = match asked.by.unwrap_or_default() {
+            By::Both => &[By::Upstream, By::Backend],
+            By::Backend => &[By::Backend],
+            By::Upstream => &[By::Upstream],
+            By::All => &[By::All],
+        };
+        let groups = by.iter().flat_map(|by| groups(meter, &members, *by)).collect();
+        Ok(Self { groups, phases })
     }
 
-    /// Reads everything, and keeps it for later; the oldest are forgotten.
-    pub(super) fn take(&mut self, meter: &Meter) -> Arc<Kept> {
-        let kept = Arc::new(self.read(meter));
-        self.next += 1;
-        self.kept.push_back(Arc::clone(&kept));
-        while self.kept.len() > KEPT || (self.kept.len() > 2 && self.buckets() > KEPT_BUCKETS) {
-            self.kept.pop_front();
-        }
-        kept
-    }
-
-    /// Reads everything for an answer that tells no id.
-    pub(super) fn read(&self, meter: &Meter) -> Kept {
-        let of = |series| Phase::ALL.map(|phase| meter.distribution(series, phase)).to_vec();
-        let distributions = (0..meter.series().all().len()).map(of).collect();
-        let id = format!("{}-{}", self.started_s, self.next);
-        Kept { id, at: Instant::now(), distributions, waited: self.accept_wait.so_far() }
-    }
-
-    pub(super) fn find(&self, id: &str) -> Option<Arc<Kept>> {
-        self.kept.iter().find(|kept| kept.id == id).cloned()
-    }
-
-    fn buckets(&self) -> usize {
-        let all = self.kept.iter().flat_map(|kept| kept.distributions.iter().flatten());
-        all.map(Distribution::buckets).sum()
-    }
-}
-
-impl Kept {
-    fn since(&self, earlier: Option<&Self>, series: usize, phase: Phase) -> Distribution {
-        let now = &self.distributions[series][phase as usize];
-        earlier
-            .map_or_else(|| now.clone(), |earlier| now.since(&earlier.distributions[series][phase as usize]))
-    }
-
-    /// The distribution of a phase over several series.
-    fn over(&self, earlier: Option<&Self>, series: &[usize], phase: Phase) -> Distribution {
-        let all = series.iter().map(|series| self.since(earlier, *series, phase));
-        all.fold(Distribution::default(), |all, one| all.merged(&one))
+    /// Each phase of each group.
+    fn rows(&self) -> impl Iterator<Item = (&Group, Phase)> {
+        self.groups.iter().flat_map(|group| self.phases.iter().map(move |phase| (group, *phase)))
     }
 }
 
 /// The answer of `/latency`.
-///
-/// # Errors
-/// What is named and does not exist.
-pub(super) fn answer(
-    meter: &Meter,
-    now: &Kept,
-    earlier: Option<&Kept>,
-    asked: &Asked,
-) -> Result<Answer, String> {
-    let phases = match &asked.phase {
-        Some(name) => vec![phase_named(name)?],
-        None => Phase::ALL.to_vec(),
+pub(super) fn answer(wanted: &Wanted, now: &Snapshot, earlier: Option<&Snapshot>) -> Answer {
+    let row = |(group, phase): (&Group, Phase)| {
+        let distribution = now.over(earlier, &group.members, phase);
+        Row::new((group.upstream.clone(), group.backend.clone()), phase, &distribution)
     };
-    let rows = |Group { upstream, backend, members }: Group| {
-        let row = |phase: &Phase| {
-            let distribution = now.over(earlier, &members, *phase);
-            Row::new((upstream.clone(), backend.clone()), *phase, &distribution)
-        };
-        phases.iter().map(row).collect::<Vec<_>>()
-    };
-    Ok(Answer {
+    Answer {
         id: now.id.clone(),
         since: earlier.map(|earlier| earlier.id.clone()),
         seconds: earlier.map(|earlier| now.at.duration_since(earlier.at).as_secs_f64()),
         unit: "us".to_owned(),
-        series: groups(meter, asked)?.into_iter().flat_map(rows).collect(),
+        series: wanted.rows().map(row).collect(),
         accept_wait: now.waited.since(earlier.map_or(Waited::default(), |earlier| earlier.waited)).view(),
-    })
+    }
 }
 
 /// The series that make up the rows of one backend, one upstream, or of everything.
@@ -196,28 +141,18 @@ struct Group {
 }
 
 /// In the order of the configuration. Exchanges without an upstream have no distribution.
-fn groups(meter: &Meter, asked: &Asked) -> Result<Vec<Group>, String> {
+fn groups(meter: &Meter, members: &[usize], by: By) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
-    for index in members(meter, asked)? {
+    for index in members.iter().copied() {
         let series = &meter.series().all()[index];
-        let upstream = (asked.by != By::All).then(|| series.upstream.clone()).flatten();
-        let backend = (asked.by == By::Backend).then(|| series.backend.clone()).flatten();
+        let upstream = (by != By::All).then(|| series.upstream.clone()).flatten();
+        let backend = (by == By::Backend).then(|| series.backend.clone()).flatten();
         match groups.iter_mut().find(|group| group.upstream == upstream && group.backend == backend) {
             Some(group) => group.members.push(index),
             None => groups.push(Group { upstream, backend, members: vec![index] }),
         }
     }
-    Ok(groups)
-}
-
-/// The series of what is asked for; all of them where nothing is named.
-fn members(meter: &Meter, asked: &Asked) -> Result<Vec<usize>, String> {
-    let is_asked = |asked: &Option<String>, is: &Option<String>| asked.is_none() || asked == is;
-    let all = meter.series().all().iter().enumerate().skip(1).filter(|(_, series)| {
-        is_asked(&asked.upstream, &series.upstream) && is_asked(&asked.backend, &series.backend)
-    });
-    let members: Vec<usize> = all.map(|(index, _)| index).collect();
-    if members.is_empty() { Err("there is no such upstream or backend".to_owned()) } else { Ok(members) }
+    groups
 }
 
 fn phase_named(name: &str) -> Result<Phase, String> {
@@ -228,23 +163,24 @@ fn phase_named(name: &str) -> Result<Phase, String> {
 /// The one distribution that is asked for: all upstreams and the total, where nothing else is said.
 ///
 /// # Errors
-/// What is named and does not exist.
+/// What is named and does not exist, or is not told apart.
 pub(super) fn pick(
     meter: &Meter,
-    now: &Kept,
-    earlier: Option<&Kept>,
+    now: &Snapshot,
+    earlier: Option<&Snapshot>,
     asked: &Asked,
 ) -> Result<Distribution, String> {
     let phase = phase_named(asked.phase.as_deref().unwrap_or(Phase::Total.name()))?;
-    Ok(now.over(earlier, &members(meter, asked)?, phase))
+    let members = meter.series().named(asked.upstream.as_deref(), asked.backend.as_deref())?;
+    Ok(now.over(earlier, &members, phase))
 }
 
-/// Everything as an HdrHistogram interval log in microseconds, each series and phase with its tag. `begun` is when the
-/// process began, in both clocks.
+/// What is asked for as an HdrHistogram interval log in microseconds, each group and phase with its tag, if there were
+/// exchanges. `begun` is when the process began, in both clocks.
 pub(super) fn interval_log(
-    meter: &Meter,
-    now: &Kept,
-    earlier: Option<&Kept>,
+    wanted: &Wanted,
+    now: &Snapshot,
+    earlier: Option<&Snapshot>,
     (begun, begun_s): (Instant, u64),
 ) -> Result<String, String> {
     let (mut out, mut serializer) = (Vec::new(), V2DeflateSerializer::new());
@@ -256,12 +192,12 @@ pub(super) fn interval_log(
         .with_start_time(SystemTime::UNIX_EPOCH + Duration::from_secs(begun_s))
         .with_max_value_divisor(1000.0);
     let mut log = builder.begin_log_with(&mut out, &mut serializer).map_err(|error| error.to_string())?;
-    for (index, series) in meter.series().all().iter().enumerate().skip(1) {
-        let name = |name: &Option<String>| name.as_deref().unwrap_or("-").to_owned();
-        for phase in Phase::ALL {
-            let tag = format!("{}/{}/{}", name(&series.upstream), name(&series.backend), phase.name());
-            let histogram = now.since(earlier, index, phase).histogram();
-            log.write_histogram(&histogram, start, duration, Tag::new(&tag))
+    for (group, phase) in wanted.rows() {
+        let distribution = now.over(earlier, &group.members, phase);
+        if distribution.count() > 0 {
+            let name = |name: &Option<String>| name.as_deref().unwrap_or("-").to_owned();
+            let tag = format!("{}/{}/{}", name(&group.upstream), name(&group.backend), phase.name());
+            log.write_histogram(&distribution.histogram(), start, duration, Tag::new(&tag))
                 .map_err(|error| error.to_string())?;
         }
     }
@@ -292,27 +228,33 @@ impl Row {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
+    use super::super::snapshots::Snapshots;
     use super::*;
     use crate::config::{Config, Environment};
     use crate::telemetry::record::tests::record as fixture;
     use crate::telemetry::{Log, Record, Recorder};
     use hdrhistogram::Histogram;
     use hdrhistogram::serialization::interval_log::IntervalLogIterator;
+    use std::sync::Arc;
 
     const CONFIG: &str = "[[listener]]\naddress = \"127.0.0.1:1\"\n[[route]]\nupstream = \"u\"\n[[route]]\npath = \"/v\"\n\
                           upstream = \"v\"\n[[upstream]]\nname = \"u\"\nbackends = [\"127.0.0.1:2\", \"127.0.0.1:3\"]\n\
                           [[upstream]]\nname = \"v\"\nbackends = [\"127.0.0.1:4\"]\n";
 
-    fn meter() -> (Arc<Meter>, Recorder) {
+    pub(in crate::control::admin) fn meter() -> (Arc<Meter>, Recorder) {
         let environment = Environment { cores: 1, descriptors: 1024 };
         let meter = Arc::new(Meter::new(&Config::parse(CONFIG, "test", &environment).unwrap().0));
         let recorder = meter.recorder(&Log::off());
         (meter, recorder)
     }
 
-    fn record(recorder: &mut Recorder, place: usize, total_us: u64) {
+    pub(in crate::control::admin) fn record(recorder: &mut Recorder, place: usize, total_us: u64) {
         recorder.take(&Record { place: Some(place), ..fixture(total_us) });
+    }
+
+    fn now(meter: &Meter) -> Snapshot {
+        Snapshots::new(7, Arc::default()).read(meter)
     }
 
     fn totals(answer: &Answer) -> Vec<(Option<&str>, Option<&str>, u64, u64)> {
@@ -326,14 +268,19 @@ mod tests {
         [(0, 10), (1, 20), (1, 30), (2, 40)]
             .iter()
             .for_each(|(place, us)| record(&mut recorder, *place, *us));
-        let mut snapshots = Snapshots::new(7, Arc::default());
-        let now = snapshots.take(&meter);
-        let answer = |by| answer(&meter, &now, None, &Asked { by, ..Asked::default() }).unwrap();
+        let now = now(&meter);
+        let answer = |by| {
+            let asked = Asked { by: Some(by), ..Asked::default() };
+            answer(&Wanted::new(&meter, &asked).unwrap(), &now, None)
+        };
         let (two, three, four) = (Some("127.0.0.1:2"), Some("127.0.0.1:3"), Some("127.0.0.1:4"));
         let rows = [(Some("u"), two, 1, 10), (Some("u"), three, 2, 30), (Some("v"), four, 1, 40)];
         assert_eq!(totals(&answer(By::Backend)), rows);
         assert_eq!(totals(&answer(By::Upstream)), [(Some("u"), None, 3, 30), (Some("v"), None, 1, 40)]);
         assert_eq!(totals(&answer(By::All)), [(None, None, 4, 40)]);
+        let both = answer(By::Both);
+        assert_eq!(totals(&both)[..2], totals(&answer(By::Upstream)));
+        assert_eq!(totals(&both)[2..], totals(&answer(By::Backend)));
         assert_eq!(answer(By::All).series.len(), Phase::ALL.len());
         let json = serde_json::to_value(answer(By::All)).unwrap();
         let row =
@@ -343,40 +290,10 @@ mod tests {
     }
 
     #[test]
-    fn two_readers_do_not_steal_from_each_other() {
-        let (meter, mut recorder) = meter();
-        let mut snapshots = Snapshots::new(7, Arc::default());
-        let mut ids = [snapshots.take(&meter).id.clone(), snapshots.take(&meter).id.clone()];
-        let by_all = Asked { by: By::All, ..Asked::default() };
-        let mut seen = [0, 0];
-        for round in 0_usize..20 {
-            record(&mut recorder, 0, 100);
-            // The second reader reads every third time only.
-            for reader in (0..2).filter(|reader| *reader == 0 || round % 3 == 2) {
-                let earlier = snapshots.find(&ids[reader]).unwrap();
-                let now = snapshots.take(&meter);
-                let answer = answer(&meter, &now, Some(&earlier), &by_all).unwrap();
-                seen[reader] += totals(&answer)[0].2;
-                ids[reader] = answer.id;
-            }
-        }
-        assert_eq!(seen, [20, 18]);
-    }
-
-    #[test]
-    fn snapshots_are_forgotten_in_their_order() {
-        let (meter, _) = meter();
-        let mut snapshots = Snapshots::new(7, Arc::default());
-        let ids: Vec<_> = (0..=KEPT).map(|_| snapshots.take(&meter).id.clone()).collect();
-        assert!(snapshots.find(&ids[0]).is_none() && snapshots.find(&ids[1]).is_some());
-        assert!(snapshots.find("6-1").is_none());
-    }
-
-    #[test]
     fn one_distribution_is_picked_and_what_does_not_exist_is_told() {
         let (meter, mut recorder) = meter();
         [(0, 10), (1, 20), (2, 40)].iter().for_each(|(place, us)| record(&mut recorder, *place, *us));
-        let now = Snapshots::new(7, Arc::default()).take(&meter);
+        let now = now(&meter);
         let pick = |asked: Asked| pick(&meter, &now, None, &asked).map(|distribution| distribution.sum_us());
         let some = |name: &str| Some(name.to_owned());
         assert_eq!(pick(Asked::default()), Ok(70));
@@ -393,16 +310,17 @@ mod tests {
     fn rows_are_those_that_are_asked_for() {
         let (meter, mut recorder) = meter();
         [(0, 10), (1, 20), (2, 40)].iter().for_each(|(place, us)| record(&mut recorder, *place, *us));
-        let now = Snapshots::new(7, Arc::default()).take(&meter);
+        let now = now(&meter);
         let some = |name: &str| Some(name.to_owned());
-        let asked = Asked { upstream: some("u"), phase: some("total"), by: By::Upstream, ..Asked::default() };
-        let of_one = answer(&meter, &now, None, &asked).unwrap();
+        let by = Some(By::Upstream);
+        let asked = Asked { upstream: some("u"), phase: some("total"), by, ..Asked::default() };
+        let of_one = answer(&Wanted::new(&meter, &asked).unwrap(), &now, None);
         assert_eq!((of_one.series.len(), totals(&of_one)), (1, vec![(Some("u"), None, 2, 20)]));
         for asked in [
             Asked { upstream: some("w"), ..Asked::default() },
             Asked { phase: some("w"), ..Asked::default() },
         ] {
-            assert!(answer(&meter, &now, None, &asked).is_err(), "{asked:?}");
+            assert!(Wanted::new(&meter, &asked).is_err(), "{asked:?}");
         }
     }
 
@@ -410,14 +328,24 @@ mod tests {
     fn the_interval_log_is_read_by_the_crate() {
         let (meter, mut recorder) = meter();
         record(&mut recorder, 2, 4_000);
-        let now = Snapshots::new(7, Arc::default()).take(&meter);
-        let log = interval_log(&meter, &now, None, (now.at, 1_795_000_000)).unwrap();
+        let now = now(&meter);
+        let of = |asked: &Asked| {
+            let wanted = Wanted::new(&meter, asked).unwrap();
+            interval_log(&wanted, &now, None, (now.at, 1_795_000_000)).unwrap()
+        };
+        let log = of(&Asked::default());
         let entries: Vec<_> = IntervalLogIterator::new(log.as_bytes()).filter_map(Result::ok).collect();
         assert!(log.contains("#[StartTime: 1795000000.000"), "{log}");
-        let tags: Vec<_> =
-            log.lines().filter_map(|line| line.strip_prefix("Tag=")?.split(',').next()).collect();
-        assert_eq!(tags.len(), 3 * Phase::ALL.len());
-        assert!(tags.contains(&"v/127.0.0.1:4/total") && entries.len() >= tags.len());
+        let tags = |log: &str| -> Vec<String> {
+            let tags = log.lines().filter_map(|line| line.strip_prefix("Tag=")?.split(',').next());
+            tags.map(str::to_owned).collect()
+        };
+        assert_eq!(tags(&log).len(), Phase::ALL.len(), "of what has had exchanges");
+        assert!(tags(&log).contains(&"v/127.0.0.1:4/total".to_owned()) && entries.len() >= Phase::ALL.len());
+        let some = |name: &str| Some(name.to_owned());
+        let of_one = of(&Asked { upstream: some("v"), phase: some("added"), ..Asked::default() });
+        assert_eq!(tags(&of_one), ["v/127.0.0.1:4/added"]);
+        assert!(tags(&of(&Asked { upstream: some("u"), ..Asked::default() })).is_empty());
         let encoded = log.lines().find(|line| line.starts_with("Tag=v/127.0.0.1:4/total,")).unwrap();
         let bytes = data_encoding::BASE64.decode(encoded.rsplit(',').next().unwrap().as_bytes()).unwrap();
         let read: Histogram<u64> =

@@ -9,6 +9,7 @@ mod latency;
 mod pace;
 mod patience;
 mod reading;
+mod snapshots;
 mod socket;
 mod state;
 mod table;
@@ -31,8 +32,9 @@ use crate::runtime::{DrainSignal, Peers};
 use crate::telemetry::{Phase, exposition};
 use accept::Places;
 use accept_wait::AcceptWait;
-use latency::{Asked, By, Kept, Snapshots};
+use latency::{Asked, By, Wanted};
 use pace::Pace;
+use snapshots::{Snapshot, Snapshots};
 
 pub use accept_wait::AcceptWaitView;
 pub use client::ask;
@@ -45,10 +47,10 @@ pub use table::{duration, table};
 const PAGES: &str = "\
 Ringway's admin API. It reads, and changes nothing.
   /metrics         for Prometheus
-  /latency         percentiles of each phase, JSON; ?by=backend|upstream|all, ?since=ID: since an
+  /latency         percentiles of each phase, JSON; ?by=backend|upstream|both|all, ?since=ID: since an
                    earlier answer, ?upstream=…&backend=…&phase=…
   /latency.hgrm    a percentile distribution for the HdrHistogram plotter; ?upstream=…&backend=…&phase=…&since=ID
-  /latency.hlog    an HdrHistogram interval log, one tag a series and phase; ?since=ID
+  /latency.hlog    an HdrHistogram interval log, one tag a series and phase; ?upstream=…&backend=…&phase=…&since=ID
   /upstreams       backends: whether they take part, what is in flight, picks
   /connections     of clients
   /ready           200, or 503 while a drain runs
@@ -71,14 +73,14 @@ pub(super) struct Admin {
 }
 
 /// What is measured now, and what was when the snapshot that `since` names was taken.
-type Taken = (Arc<Kept>, Option<Arc<Kept>>);
+type Taken = (Arc<Snapshot>, Option<Arc<Snapshot>>);
 
 impl Admin {
     pub(super) fn new(server: &Server) -> Arc<Self> {
         let shared = Arc::clone(server.shared());
         let accept_wait = Arc::<AcceptWait>::default();
         Arc::new(Self {
-            snapshots: Mutex::new(Snapshots::new(shared.log.started_s(), Arc::clone(&accept_wait))),
+            snapshots: Mutex::new(Snapshots::new(shared.log.started_us(), Arc::clone(&accept_wait))),
             accept_wait,
             pace: Pace::default(),
             shared,
@@ -106,12 +108,15 @@ impl Admin {
         self.snapshots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn wanted(&self, asked: &Asked) -> Result<Wanted, Box<Response>> {
+        Wanted::new(&self.shared.meter, asked).map_err(|what| Box::new(not_found(what)))
+    }
+
     /// What is measured now, and what was when the snapshot that is named was taken.
     fn taken(&self, since: Option<&str>) -> Result<Taken, Box<Response>> {
         let mut snapshots = self.snapshots();
-        let Some(id) = since else { return Ok((snapshots.take(&self.shared.meter), None)) };
-        let earlier = snapshots.find(id).ok_or_else(|| Box::new(gone(id)))?;
-        Ok((snapshots.take(&self.shared.meter), Some(earlier)))
+        let earlier = since.map(|id| snapshots.find(id).ok_or_else(|| Box::new(gone(id)))).transpose()?;
+        Ok((snapshots.take(&self.shared.meter, earlier.as_deref()), earlier))
     }
 
     /// The same for an answer that tells no id: nothing is kept, and no other reader's snapshot is forgotten for it.
@@ -132,16 +137,8 @@ pub(super) async fn serve(socket: AdminSocket, admin: Arc<Admin>) {
         .route("/latency", get(latency_table))
         .route("/latency.hgrm", get(percentiles))
         .route("/latency.hlog", get(interval_log))
-        .route(
-            "/upstreams",
-            get(async |State(admin): State<Arc<Admin>>| json(&state::upstreams(&admin.shared))),
-        )
-        .route(
-            "/connections",
-            get(async |State(admin): State<Arc<Admin>>| {
-                json(&state::connections(&admin.shared, &admin.peers))
-            }),
-        )
+        .route("/upstreams", get(upstreams))
+        .route("/connections", get(connections))
         .route("/ready", get(ready))
         .route("/version", get(version))
         .fallback(async || (StatusCode::NOT_FOUND, format!("there is no such page\n\n{PAGES}")))
@@ -162,15 +159,17 @@ async fn metrics(State(admin): State<Arc<Admin>>) -> Response {
 
 async fn latency_table(State(admin): State<Arc<Admin>>, Query(asked): Query<Asked>) -> Response {
     let page = || {
+        // What is asked for wrongly takes no snapshot.
+        let wanted = admin.wanted(&asked)?;
         let (now, earlier) = admin.taken(asked.since.as_deref())?;
-        let answer = latency::answer(&admin.shared.meter, &now, earlier.as_deref(), &asked);
-        Ok(answer.map_or_else(not_found, |answer| json(&answer)))
+        Ok(json(&latency::answer(&wanted, &now, earlier.as_deref())))
     };
     either(admin.pace.turn(page).await)
 }
 
 async fn percentiles(State(admin): State<Arc<Admin>>, Query(asked): Query<Asked>) -> Response {
     let page = || {
+        without_by(&asked)?;
         let (now, earlier) = admin.looked_at(asked.since.as_deref())?;
         let picked = latency::pick(&admin.shared.meter, &now, earlier.as_deref(), &asked);
         Ok(picked.map_or_else(not_found, |distribution| text(hgrm::write(&distribution))))
@@ -181,11 +180,21 @@ async fn percentiles(State(admin): State<Arc<Admin>>, Query(asked): Query<Asked>
 async fn interval_log(State(admin): State<Arc<Admin>>, Query(asked): Query<Asked>) -> Response {
     let begun = (admin.started, admin.shared.log.started_s());
     let page = || {
+        without_by(&asked)?;
+        let wanted = admin.wanted(&asked)?;
         let (now, earlier) = admin.looked_at(asked.since.as_deref())?;
-        let log = latency::interval_log(&admin.shared.meter, &now, earlier.as_deref(), begun);
+        let log = latency::interval_log(&wanted, &now, earlier.as_deref(), begun);
         Ok(log.map_or_else(failed, text))
     };
     either(admin.pace.turn(page).await)
+}
+
+async fn upstreams(State(admin): State<Arc<Admin>>) -> Response {
+    admin.pace.turn(|| json(&state::upstreams(&admin.shared))).await
+}
+
+async fn connections(State(admin): State<Arc<Admin>>) -> Response {
+    admin.pace.turn(|| json(&state::connections(&admin.shared, &admin.peers))).await
 }
 
 async fn ready(State(admin): State<Arc<Admin>>) -> Response {
@@ -212,6 +221,14 @@ async fn version(State(admin): State<Arc<Admin>>) -> Response {
     let Admin { runtime, why, reasons, .. } = &*admin;
     let uptime_seconds = admin.started.elapsed().as_secs_f64();
     json(&Version { version: env!("CARGO_PKG_VERSION"), runtime, why, reasons, uptime_seconds })
+}
+
+/// One file has one distribution, and the other each by itself: nothing is put together there.
+fn without_by(asked: &Asked) -> Result<(), Box<Response>> {
+    match asked.by {
+        None => Ok(()),
+        Some(_) => Err(Box::new((StatusCode::BAD_REQUEST, "`by` is for /latency alone\n").into_response())),
+    }
 }
 
 fn gone(id: &str) -> Response {
@@ -247,9 +264,9 @@ fn json(value: &impl Serialize) -> Response {
 /// The percentiles of all time by upstream, as a table: the total, and what of it the proxy has added. `None` if nothing
 /// was exchanged.
 pub(super) fn summary(shared: &Shared) -> Option<String> {
-    let now = Snapshots::new(0, Arc::default()).take(&shared.meter);
-    let asked = Asked { by: By::Upstream, ..Asked::default() };
-    let mut rows = latency::answer(&shared.meter, &now, None, &asked).ok()?.series;
+    let now = Snapshots::new(0, Arc::default()).read(&shared.meter);
+    let asked = Asked { by: Some(By::Upstream), ..Asked::default() };
+    let mut rows = latency::answer(&Wanted::new(&shared.meter, &asked).ok()?, &now, None).series;
     rows.retain(|row| [Phase::Total.name(), Phase::Added.name()].contains(&row.phase.as_str()));
     table(&rows)
 }

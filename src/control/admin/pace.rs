@@ -1,5 +1,5 @@
-//! How often the pages may be made that read every bucket: no reader takes the control plane's time from it, nor the
-//! workers' caches from them.
+//! How often the pages may be made that read what the workers write: no reader takes the control plane's time from it, nor
+//! the workers' caches from them.
 
 use std::time::Duration;
 

@@ -1,6 +1,7 @@
 //! Percentiles as a table for people.
 
 use super::latency::Row;
+use crate::telemetry::OTHERS;
 
 /// The table fits into a terminal of so many columns, where it can.
 const USUAL_WIDTH: usize = 80;
@@ -35,7 +36,9 @@ fn group(rows: &[&Row]) -> Vec<Line> {
 /// Whose exchanges are in a row.
 fn whose(row: &Row) -> String {
     let upstream = row.upstream.as_deref().unwrap_or("all upstreams");
-    row.backend.as_ref().map_or_else(|| upstream.to_owned(), |backend| format!("{upstream} {backend}"))
+    // Those of upstreams that are counted together have no backends either.
+    let backend = row.backend.as_ref().filter(|_| upstream != OTHERS);
+    backend.map_or_else(|| upstream.to_owned(), |backend| format!("{upstream} {backend}"))
 }
 
 fn cells(name: String, row: &Row) -> Line {
@@ -115,10 +118,14 @@ mod tests {
     #[test]
     fn of_one_phase_each_name_is_a_row() {
         let backend = Row { backend: Some("127.0.0.1:1".to_owned()), ..row("site", Phase::Total, 17) };
+        let others = |upstream| Row { backend: Some(OTHERS.to_owned()), ..row(upstream, Phase::Total, 4) };
         let expected = "total             count     mean    p50   p90   p99  p99.9  p99.99     max\n\
                         site                  3  1.50 ms  12 µs  0 µs  0 µs   0 µs    0 µs  2.00 s\n\
-                        site 127.0.0.1:1     17  1.50 ms  12 µs  0 µs  0 µs   0 µs    0 µs  2.00 s\n";
-        assert_eq!(table(&[row("site", Phase::Total, 3), backend]).as_deref(), Some(expected));
+                        site 127.0.0.1:1     17  1.50 ms  12 µs  0 µs  0 µs   0 µs    0 µs  2.00 s\n\
+                        site (others)         4  1.50 ms  12 µs  0 µs  0 µs   0 µs    0 µs  2.00 s\n\
+                        (others)              4  1.50 ms  12 µs  0 µs  0 µs   0 µs    0 µs  2.00 s\n";
+        let rows = [row("site", Phase::Total, 3), backend, others("site"), others(OTHERS)];
+        assert_eq!(table(&rows).as_deref(), Some(expected));
     }
 
     #[test]
