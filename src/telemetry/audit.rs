@@ -6,6 +6,8 @@
 
 mod findings;
 mod line;
+mod run;
+mod sequence;
 mod told;
 mod turns;
 
@@ -13,12 +15,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use findings::Findings;
 use line::Line;
-use told::Told;
+use run::{Cycle, RESTART, Run};
+use sequence::Sequence;
 use turns::{Assumed, Backends};
-
-/// Cycles of one process are numbered from the microsecond of its start, and one more by each change. So numbers that
-/// are further apart than a tenth of a second belong to two processes.
-const RESTART: u64 = 100_000;
 
 /// How long after its first line a log is sure to tell of whatever is picked, in microseconds: lines of several workers
 /// reach it within milliseconds, but not in order.
@@ -52,18 +51,6 @@ struct Picks {
     doubled: Findings,
     /// The lowest pick that was made when the logs had surely begun.
     settled: Option<u64>,
-}
-
-/// The picks of one cycle.
-#[derive(Debug, Default)]
-struct Cycle {
-    told: Told,
-    members: BTreeSet<usize>,
-    /// Backends that could not be connected to, as far as lines name them.
-    failed: BTreeSet<usize>,
-    /// There may be more of them.
-    hides_failures: bool,
-    assumed: Assumed,
 }
 
 /// What was found of one upstream.
@@ -202,11 +189,10 @@ impl Picks {
     fn verdict(&self, upstream: &str, last: u64, begins_us: Option<i64>) -> Verdict {
         let mut sequence = Sequence::default();
         sequence.findings.extend(&self.doubled);
-        for (nth, run) in self.runs().iter().enumerate() {
-            let ends = run.last().map_or(0, |(number, _)| **number);
-            let is_over = last.saturating_sub(ends) > RESTART;
+        for (nth, run) in Run::all(&self.cycles).iter().enumerate() {
+            let is_over = last.saturating_sub(run.last()) > RESTART;
             // Its number is the microsecond of its start.
-            let starts_before = |begins| run.first().is_none_or(|(number, _)| i128::from(**number) <= begins);
+            let starts_before = |begins| i128::from(run.first()) <= begins;
             let is_begun = nth == 0 && begins_us.map(i128::from).is_none_or(starts_before);
             let lacks = sequence.follow(run, is_begun.then_some(self.settled.unwrap_or(u64::MAX)), is_over);
             self.check_absent(run, lacks, &mut sequence);
@@ -233,30 +219,14 @@ impl Picks {
         }
     }
 
-    /// The cycles of each process: numbered closely, and the picks do not begin anew.
-    fn runs(&self) -> Vec<Vec<(&u64, &Cycle)>> {
-        let mut runs: Vec<Vec<(&u64, &Cycle)>> = Vec::new();
-        for (number, cycle) in &self.cycles {
-            let begins = cycle.told.span().map_or(0, |(first, _)| first);
-            match runs.last_mut() {
-                Some(run)
-                    if begins > 0 && run.last().is_some_and(|(last, _)| *number - **last <= RESTART) =>
-                {
-                    run.push((number, cycle));
-                }
-                _ => runs.push(vec![(number, cycle)]),
-            }
-        }
-        runs
-    }
-
     /// Finds backends of the configuration that were left out of cycles, though no line tells of a reason. From pick
     /// `lacks` on such a line may be missing.
-    fn check_absent(&self, run: &[(&u64, &Cycle)], lacks: u64, sequence: &mut Sequence) {
-        let hides_failures = run.iter().any(|(_, cycle)| cycle.hides_failures);
-        let failed: BTreeSet<usize> = run.iter().flat_map(|(_, cycle)| &cycle.failed).copied().collect();
+    fn check_absent(&self, run: &Run<'_>, lacks: u64, sequence: &mut Sequence) {
+        let hides_failures = run.cycles.iter().any(|(_, cycle)| cycle.hides_failures);
+        let failed: BTreeSet<usize> =
+            run.cycles.iter().flat_map(|(_, cycle)| &cycle.failed).copied().collect();
         let mut left_alone: BTreeMap<usize, u64> = BTreeMap::new();
-        for (number, cycle) in run {
+        for (number, cycle) in &run.cycles {
             let first = cycle.told.span().map_or(0, |(first, _)| first);
             for id in &cycle.assumed.absent {
                 let said = format!("cycle {number}: {} was never picked", self.backends.names[*id]);
@@ -288,70 +258,6 @@ impl Picks {
         ids.map(|id| {
             format!("{} is not in the configuration: its weight is taken to be 1", self.backends.names[id])
         })
-    }
-}
-
-/// Follows the numbers of picks, which run on from cycle to cycle, and finds those that are missing.
-#[derive(Default)]
-struct Sequence {
-    findings: Findings,
-    open: Findings,
-    untold: u64,
-    notes: Vec<String>,
-}
-
-impl Sequence {
-    /// Follows the cycles of one process. If it was started before the logs begin, then picks below `settled` may be told
-    /// in an earlier log. Returns the first pick that is missing.
-    fn follow(&mut self, run: &[(&u64, &Cycle)], settled: Option<u64>, is_over: bool) -> u64 {
-        let mut lacks = None;
-        let mut earlier: Option<(u64, u64)> = None;
-        let mut settles = 0;
-        for (number, cycle) in run {
-            let Some((first, last)) = cycle.told.span() else { continue };
-            let expected = earlier.map_or(0, |(_, reached)| reached + 1);
-            let gap = (first > expected).then_some(expected);
-            lacks = lacks.or(gap).or_else(|| cycle.told.gaps().next().map(|(from, _)| from));
-            match earlier {
-                None => match settled.filter(|_| first > 0) {
-                    Some(settled) => {
-                        self.notes.push(format!("the log begins with pick {first} of cycle {number}"));
-                        settles = settled;
-                    }
-                    None => self.missing(**number, 0, first, is_over),
-                },
-                Some((before, reached)) if first <= reached => self.findings.push(format_args!(
-                    "cycle {number} begins with pick {first}, though cycle {before} before it had come to pick {reached}"
-                )),
-                Some((before, reached)) => self.gap(before, (reached + 1, first), settles, is_over),
-            }
-            for (from, to) in cycle.told.gaps() {
-                self.gap(**number, (from, to + 1), settles, is_over);
-            }
-            earlier = Some((**number, last));
-        }
-        lacks.unwrap_or(u64::MAX)
-    }
-
-    /// Picks from the first of these numbers to before the second one are missing.
-    fn gap(&mut self, cycle: u64, (from, end): (u64, u64), settles: u64, is_over: bool) {
-        let settles = settles.clamp(from, end);
-        self.missing(cycle, from, settles, false);
-        self.missing(cycle, settles, end, is_over);
-    }
-
-    fn missing(&mut self, cycle: u64, from: u64, end: u64, is_lost: bool) {
-        if from >= end {
-            return;
-        }
-        let picks =
-            if end - from == 1 { format!("pick {from}") } else { format!("picks {from} to {}", end - 1) };
-        if is_lost {
-            self.findings.push(format_args!("cycle {cycle} lacks {picks}"));
-        } else {
-            self.untold = self.untold.saturating_add(end - from);
-            self.open.push(format_args!("cycle {cycle}: {picks}"));
-        }
     }
 }
 
