@@ -19,10 +19,6 @@ use run::{Cycle, RESTART, Run};
 use sequence::Sequence;
 use turns::{Assumed, Backends};
 
-/// How long after its first line a log is sure to tell of whatever is picked, in microseconds: lines of several workers
-/// reach it within milliseconds, but not in order.
-const SETTLED_US: i64 = 1_000_000;
-
 /// What the first reading finds.
 #[derive(Debug, Default)]
 pub struct Survey {
@@ -49,8 +45,6 @@ struct Picks {
     counts: Vec<u64>,
     cycles: BTreeMap<u64, Cycle>,
     doubled: Findings,
-    /// The lowest pick that was made when the logs had surely begun.
-    settled: Option<u64>,
 }
 
 /// What was found of one upstream.
@@ -87,13 +81,7 @@ impl Survey {
             self.upstreams.insert(upstream.to_owned(), Picks::default());
         }
         if let Some(picks) = self.upstreams.get_mut(upstream) {
-            let settled_us = self.begins_us.map_or(i64::MAX, |begins| begins.saturating_add(SETTLED_US));
-            if picks.settled.is_none_or(|settled| number < settled)
-                && line.begun_us().is_some_and(|begun| begun > settled_us)
-            {
-                picks.settled = Some(number);
-            }
-            picks.survey(cycle, number, &line);
+            picks.survey(cycle, number, &line).date(number, &line, self.begins_us);
         }
     }
 
@@ -156,7 +144,7 @@ impl Audit {
 }
 
 impl Picks {
-    fn survey(&mut self, cycle_number: u64, number: u64, line: &Line<'_>) {
+    fn survey(&mut self, cycle_number: u64, number: u64, line: &Line<'_>) -> &mut Cycle {
         let id = self.id(line.picked());
         self.counts[id] += 1;
         let failed: Vec<usize> = line.failed().map(|name| self.id(name)).collect();
@@ -167,6 +155,7 @@ impl Picks {
         if !cycle.told.insert(number) {
             self.doubled.push(format_args!("pick {number} of cycle {cycle_number} was made twice"));
         }
+        cycle
     }
 
     fn id(&mut self, name: &str) -> usize {
@@ -194,7 +183,7 @@ impl Picks {
             // Its number is the microsecond of its start.
             let starts_before = |begins| i128::from(run.first()) <= begins;
             let is_begun = nth == 0 && begins_us.map(i128::from).is_none_or(starts_before);
-            let lacks = sequence.follow(run, is_begun.then_some(self.settled.unwrap_or(u64::MAX)), is_over);
+            let lacks = sequence.follow(run, is_begun.then(|| run.settled().unwrap_or(u64::MAX)), is_over);
             self.check_absent(run, lacks, &mut sequence);
         }
         let turns = self.cycles.values().filter_map(|cycle| cycle.assumed.findings());

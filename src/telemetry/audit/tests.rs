@@ -25,6 +25,11 @@ fn turns(cycle: u64, order: &str) -> Vec<String> {
     turns_from(cycle, 0, order)
 }
 
+/// A line whose exchange was over 10 seconds, say, after the minute in which [`START`] is.
+fn at(second: u64, line: String) -> String {
+    line.replace("21:53:51.476", &format!("21:53:{second}.000"))
+}
+
 fn without(mut lines: Vec<String>, missing: &[usize]) -> Vec<String> {
     let mut nth = 0..;
     lines.retain(|_| nth.next().is_some_and(|nth| !missing.contains(&nth)));
@@ -271,7 +276,6 @@ fn a_log_may_begin_in_the_middle_of_a_cycle() {
 
 #[test]
 fn what_a_rotated_log_does_not_tell_may_be_told_in_the_one_before() {
-    let at = |second: u64, line: String| line.replace("21:53:51.476", &format!("21:53:{second}.000"));
     let mut lines = without(turns_from(START, 90, "ababababab"), &[2, 7]);
     lines = lines.into_iter().map(|line| at(30, line)).collect();
     let early = verdict_of(&lines, &[], true);
@@ -279,6 +283,15 @@ fn what_a_rotated_log_does_not_tell_may_be_told_in_the_one_before() {
     lines[4] = at(32, text(START, 95, "b"));
     let later = verdict_of(&lines, &[], true);
     assert_eq!((later.findings, later.untold), (vec![format!("cycle {START} lacks pick 97")], 1));
+}
+
+#[test]
+fn the_picks_of_a_process_that_was_started_anew_do_not_settle_those_of_the_one_before() {
+    let earlier = without(turns_from(START, 90, "abab"), &[2]).into_iter().map(|line| at(30, line));
+    let later = turns(START + 35_000_000, "abab").into_iter().map(|line| at(59, line));
+    let verdict = verdict_of(&earlier.chain(later).collect::<Vec<_>>(), &[], false);
+    assert_eq!((verdict.findings.len(), verdict.untold), (0, 1), "{verdict:?}");
+    assert_eq!(verdict.open, [format!("cycle {START}: pick 92")]);
 }
 
 #[test]
