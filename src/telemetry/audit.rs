@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use findings::Findings;
 use line::Line;
-use run::{Cycle, RESTART, Run};
+use run::{Cycle, Run};
 use sequence::Sequence;
 use turns::{Assumed, Backends};
 
@@ -33,8 +33,8 @@ pub struct Survey {
 #[derive(Debug)]
 pub struct Audit {
     survey: Survey,
-    /// The last cycle of any upstream.
-    last: u64,
+    /// The first cycle of the last process.
+    latest: u64,
 }
 
 /// What the logs say of one upstream.
@@ -73,7 +73,7 @@ impl Survey {
             self.strange += 1;
             return;
         };
-        self.begins_us = self.begins_us.or_else(|| line.ended_us());
+        self.begins_us = self.begins_us.or_else(|| line.times_us().map(|(_, ended)| ended));
         let Line { upstream: Some(upstream), pick: Some(number), cycle: Some(cycle), .. } = line else {
             return;
         };
@@ -112,8 +112,8 @@ impl Survey {
         for (upstream, picks) in &mut self.upstreams {
             picks.configure(&configured(upstream));
         }
-        let cycles = self.upstreams.values().filter_map(|picks| picks.cycles.keys().next_back());
-        Audit { last: cycles.max().copied().unwrap_or(0), survey: self }
+        let last_runs = self.upstreams.values().filter_map(|picks| Run::all(&picks.cycles).pop());
+        Audit { latest: last_runs.map(|run| run.first()).max().unwrap_or(0), survey: self }
     }
 }
 
@@ -134,12 +134,8 @@ impl Audit {
     /// What was found. A pick that no line tells of is lost if the process that made it has stopped: if `has_stopped`
     /// says so, or if the logs tell of a later process. Else its exchange may still be running.
     pub fn verdicts(&self, has_stopped: bool) -> Vec<Verdict> {
-        let last = if has_stopped { u64::MAX } else { self.last };
-        self.survey
-            .upstreams
-            .iter()
-            .map(|(name, picks)| picks.verdict(name, last, self.survey.begins_us))
-            .collect()
+        let upstreams = self.survey.upstreams.iter();
+        upstreams.map(|(name, picks)| picks.verdict(name, self, has_stopped)).collect()
     }
 }
 
@@ -175,14 +171,14 @@ impl Picks {
         }
     }
 
-    fn verdict(&self, upstream: &str, last: u64, begins_us: Option<i64>) -> Verdict {
+    fn verdict(&self, upstream: &str, audit: &Audit, has_stopped: bool) -> Verdict {
         let mut sequence = Sequence::default();
         sequence.findings.extend(&self.doubled);
         for (nth, run) in Run::all(&self.cycles).iter().enumerate() {
-            let is_over = last.saturating_sub(run.last()) > RESTART;
+            let is_over = has_stopped || run.is_followed_by(audit.latest);
             // Its number is the microsecond of its start.
             let starts_before = |begins| i128::from(run.first()) <= begins;
-            let is_begun = nth == 0 && begins_us.map(i128::from).is_none_or(starts_before);
+            let is_begun = nth == 0 && audit.survey.begins_us.map(i128::from).is_none_or(starts_before);
             let lacks = sequence.follow(run, is_begun.then(|| run.settled().unwrap_or(u64::MAX)), is_over);
             self.check_absent(run, lacks, &mut sequence);
         }

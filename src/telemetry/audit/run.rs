@@ -6,9 +6,12 @@ use super::line::Line;
 use super::told::Told;
 use super::turns::Assumed;
 
-/// Cycles of one process are numbered from the microsecond of its start, and one more by each change. So numbers that
-/// are further apart than a tenth of a second belong to two processes.
-pub(super) const RESTART: u64 = 100_000;
+/// Cycles of one process are numbered from the microsecond of its start, and one more by each change. So numbers of one
+/// upstream that follow each other and are further apart than a tenth of a second belong to two processes.
+const RESTART: u64 = 100_000;
+
+/// Lines tell their time in whole milliseconds.
+const PRECISION_US: u64 = 1_000;
 
 /// How long after its first line a log is sure to tell of whatever is picked, in microseconds: lines of several workers
 /// reach it within milliseconds, but not in order.
@@ -26,6 +29,8 @@ pub(super) struct Cycle {
     pub(super) assumed: Assumed,
     /// Its lowest pick that was made when the logs had surely begun.
     settled: Option<u64>,
+    /// When the first of its exchanges was over that lines tell of, and the last one, in microseconds after 1970.
+    ended_us: Option<(i64, i64)>,
 }
 
 /// The cycles of one process that an upstream's lines tell of, at least one, each with its number.
@@ -36,11 +41,11 @@ pub(super) struct Run<'a> {
 impl Cycle {
     /// Takes the time of a line; the first one of the logs is of `begins_us`, in microseconds after 1970.
     pub(super) fn date(&mut self, number: u64, line: &Line<'_>, begins_us: Option<i64>) {
-        let settled_us = begins_us.map_or(i64::MAX, |begins| begins.saturating_add(SETTLED_US));
-        if self.settled.is_none_or(|settled| number < settled)
-            && line.begun_us().is_some_and(|begun| begun > settled_us)
-        {
-            self.settled = Some(number);
+        let Some((begun, ended)) = line.times_us() else { return };
+        let (first, last) = self.ended_us.unwrap_or((ended, ended));
+        self.ended_us = Some((first.min(ended), last.max(ended)));
+        if begins_us.is_some_and(|begins| begun > begins.saturating_add(SETTLED_US)) {
+            self.settled = Some(self.settled.map_or(number, |settled| settled.min(number)));
         }
     }
 }
@@ -67,6 +72,20 @@ impl<'a> Run<'a> {
     /// The number of its last cycle.
     pub(super) fn last(&self) -> u64 {
         self.cycles.last().map_or(0, |(number, _)| *number)
+    }
+
+    /// When the last of its exchanges was over that lines tell of, in microseconds after 1970.
+    fn ended_us(&self) -> u64 {
+        let ended = self.cycles.iter().filter_map(|(_, cycle)| cycle.ended_us.map(|(_, last)| last)).max();
+        ended.and_then(|ended| u64::try_from(ended).ok()).unwrap_or(0)
+    }
+
+    /// Whether a process whose first cycle has this number is a later one: it was started after the last line of this one.
+    /// How far the numbers are apart does not tell that, as the cycles of one upstream may be many more than those of
+    /// another.
+    pub(super) fn is_followed_by(&self, start: u64) -> bool {
+        // The clock may have been set back in between: then the start of this process, too, is later than its lines.
+        start > self.ended_us().saturating_add(PRECISION_US) && start.saturating_sub(self.last()) > RESTART
     }
 
     /// Its lowest pick that was made when the logs had surely begun. Picks of other processes say nothing of that: each

@@ -43,11 +43,15 @@ fn surveyed(lines: &[String]) -> Survey {
     survey
 }
 
-fn verdict_of(lines: &[String], weights: &Weights, has_stopped: bool) -> Verdict {
+fn verdicts_of(lines: &[String], weights: &Weights, has_stopped: bool) -> Vec<Verdict> {
     let configured = |_: &str| weights.iter().map(|(name, weight)| ((*name).to_owned(), *weight)).collect();
     let mut audit = surveyed(lines).finish(configured);
     lines.iter().for_each(|line| audit.take(line));
-    let mut verdicts = audit.verdicts(has_stopped);
+    audit.verdicts(has_stopped)
+}
+
+fn verdict_of(lines: &[String], weights: &Weights, has_stopped: bool) -> Verdict {
+    let mut verdicts = verdicts_of(lines, weights, has_stopped);
     assert_eq!(verdicts.len(), 1);
     verdicts.remove(0)
 }
@@ -103,6 +107,25 @@ fn what_a_process_has_not_told_when_the_next_one_runs_is_lost() {
     assert_eq!(verdict.open, [format!("cycle {}: pick 1", START + 60_000_000)]);
     let begins_late = [turns(START, "abc"), without(later, &[0])].concat();
     assert_eq!(findings(&begins_late, &[]), [format!("cycle {} lacks pick 0", START + 60_000_000)]);
+}
+
+#[test]
+fn an_upstream_with_many_cycles_ends_no_process_of_another_one() {
+    // A backend that is dead for days begins two cycles each time that it is tried.
+    let many = START + 3_000_000;
+    let at_once = |cycle: u64, number: u64| text(cycle, number, "z").replace("upstream=u", "upstream=dying");
+    let dying = (0..).zip((START..=many).step_by(50_000)).map(|(number, cycle)| at_once(cycle, number));
+    let lines = [without(turns(START, "abab"), &[2]), dying.collect()].concat();
+    let open_and_lost = |lines: &[String]| {
+        let verdict = verdicts_of(lines, &[], false).pop().unwrap();
+        assert_eq!(verdict.upstream, "u");
+        (verdict.open, verdict.findings)
+    };
+    let [running, lost] = ["cycle N: pick 2", "cycle N lacks pick 2"].map(|said| said.replace('N', &START.to_string()));
+    assert_eq!(open_and_lost(&lines), (vec![running.clone()], vec![]));
+    let next = |start: u64| [lines.clone(), vec![at_once(start, 0)]].concat();
+    assert_eq!(open_and_lost(&next(START + 31_476_001)).0, [running], "within the millisecond of the last line");
+    assert_eq!(open_and_lost(&next(START + 31_477_001)), (vec![], vec![lost]));
 }
 
 #[test]
