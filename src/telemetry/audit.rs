@@ -66,8 +66,13 @@ pub struct Verdict {
     pub notes: Vec<String>,
 }
 
+/// When the exchange of a line was over, in microseconds after 1970; `None` if it is no line of an access log.
+pub fn ended_us(text: &str) -> Option<i64> {
+    Line::read(text)?.times_us().map(|(_, ended)| ended)
+}
+
 impl Survey {
-    /// Takes one line of a log.
+    /// Takes one line of a log. Several logs come in the order in which they were begun.
     pub fn take(&mut self, text: &str) {
         let Some(line) = Line::read(text) else {
             self.strange += 1;
