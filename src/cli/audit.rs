@@ -24,7 +24,7 @@ pub(super) struct Arguments {
     /// The access log, text or JSON; of a rotated one, all files that are left, in any order.
     #[arg(value_name = "LOG", required = true)]
     logs: Vec<PathBuf>,
-    /// The configuration: which backends there are, and their weights.
+    /// The configuration of the last process: which backends there are, and their weights.
     #[arg(long, short, value_name = "FILE")]
     config: Option<PathBuf>,
     /// The process that wrote the last lines has stopped: whatever has no line is lost.

@@ -60,7 +60,7 @@ pub struct Verdict {
     pub findings: Vec<String>,
     /// Picks that no line tells of and that nobody knows to be lost.
     pub untold: u64,
-    /// Which these are, and what else only missing lines can tell.
+    /// Which these are, and what else neither the lines nor the configuration can tell.
     pub open: Vec<String>,
     /// What is no fault, but worth knowing.
     pub notes: Vec<String>,
@@ -111,8 +111,8 @@ impl Survey {
         self.strange
     }
 
-    /// Ends the first reading. `configured` gives the backends of an upstream and their weights, which no log tells;
-    /// none where there is no configuration.
+    /// Ends the first reading. `configured` gives the backends of an upstream and their weights, which no log tells, of
+    /// the last process; none where there is no configuration.
     pub fn finish(mut self, configured: impl Fn(&str) -> Vec<(String, u32)>) -> Audit {
         for (upstream, picks) in &mut self.upstreams {
             picks.configure(&configured(upstream));
@@ -177,19 +177,30 @@ impl Picks {
     }
 
     fn verdict(&self, upstream: &str, audit: &Audit, has_stopped: bool) -> Verdict {
-        let mut sequence = Sequence::default();
+        let (mut sequence, mut is_uneven) = (Sequence::default(), false);
         sequence.findings.extend(&self.doubled);
         for (nth, run) in Run::all(&self.cycles).iter().enumerate() {
-            let is_over = has_stopped || run.is_followed_by(audit.latest);
+            let is_followed = run.is_followed_by(audit.latest);
             // Its number is the microsecond of its start.
             let starts_before = |begins| i128::from(run.first()) <= begins;
             let is_begun = nth == 0 && audit.survey.begins_us.map(i128::from).is_none_or(starts_before);
-            let lacks = sequence.follow(run, is_begun.then(|| run.settled().unwrap_or(u64::MAX)), is_over);
-            self.check_absent(run, lacks, &mut sequence);
+            let settled = is_begun.then(|| run.settled().unwrap_or(u64::MAX));
+            let lacks = sequence.follow(run, settled, has_stopped || is_followed);
+            let mut faults = self.check_absent(run, lacks, &mut sequence);
+            run.turns().for_each(|findings| faults.extend(findings));
+            is_uneven |= faults.count() > 0;
+            match faults.first().filter(|_| is_followed && self.backends.are_known) {
+                Some(first) => sequence.open.push(format_args!(
+                    "cycles {} to {}, of an earlier process, are not as this configuration has it; theirs may have been \
+                     another one: {first} (the first of {})",
+                    run.first(),
+                    run.last(),
+                    faults.count()
+                )),
+                None => sequence.findings.extend(&faults),
+            }
         }
-        let turns = self.cycles.values().filter_map(|cycle| cycle.assumed.findings());
-        let turns = turns.inspect(|findings| sequence.findings.extend(findings));
-        if turns.map(Findings::count).sum::<usize>() > 0 && !self.backends.are_known {
+        if is_uneven && !self.backends.are_known {
             sequence
                 .notes
                 .push("all weights are taken to be equal, as no configuration was given".to_owned());
@@ -210,8 +221,9 @@ impl Picks {
     }
 
     /// Finds backends of the configuration that were left out of cycles, though no line tells of a reason. From pick
-    /// `lacks` on such a line may be missing.
-    fn check_absent(&self, run: &Run<'_>, lacks: u64, sequence: &mut Sequence) {
+    /// `lacks` on such a line may be missing, which goes into `sequence`.
+    fn check_absent(&self, run: &Run<'_>, lacks: u64, sequence: &mut Sequence) -> Findings {
+        let mut faults = Findings::default();
         let hides_failures = run.cycles.iter().any(|(_, cycle)| cycle.hides_failures);
         let failed: BTreeSet<usize> =
             run.cycles.iter().flat_map(|(_, cycle)| &cycle.failed).copied().collect();
@@ -222,13 +234,13 @@ impl Picks {
                 let said = format!("cycle {number}: {} was never picked", self.backends.names[*id]);
                 match (first, failed.contains(id) || hides_failures) {
                     // The process begins with all backends eligible.
-                    (0, _) => sequence.findings.push(format_args!("{said}")),
+                    (0, _) => faults.push(format_args!("{said}")),
                     (_, true) => *left_alone.entry(*id).or_default() += 1,
                     (_, false) if lacks < first => {
                         sequence.open.push(format_args!("{said}; a line that is missing may tell why"));
                     }
                     (_, false) => {
-                        sequence.findings.push(format_args!("{said}, and no line tells that it had failed"));
+                        faults.push(format_args!("{said}, and no line tells that it had failed"));
                     }
                 }
             }
@@ -239,6 +251,7 @@ impl Picks {
                 self.backends.names[*id]
             )
         }));
+        faults
     }
 
     /// Backends that were picked and are none of the configuration's.

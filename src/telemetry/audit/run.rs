@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::findings::Findings;
 use super::line::Line;
 use super::told::Told;
 use super::turns::Assumed;
@@ -86,6 +87,11 @@ impl<'a> Run<'a> {
     pub(super) fn is_followed_by(&self, start: u64) -> bool {
         // The clock may have been set back in between: then the start of this process, too, is later than its lines.
         start > self.ended_us().saturating_add(PRECISION_US) && start.saturating_sub(self.last()) > RESTART
+    }
+
+    /// What was found of the turns of each cycle.
+    pub(super) fn turns(&self) -> impl Iterator<Item = &Findings> {
+        self.cycles.iter().filter_map(|(_, cycle)| cycle.assumed.findings())
     }
 
     /// Its lowest pick that was made when the logs had surely begun. Picks of other processes say nothing of that: each

@@ -273,6 +273,26 @@ fn shares_that_are_not_equal_are_found() {
 }
 
 #[test]
+fn an_earlier_process_may_have_had_another_configuration() {
+    let later = START + 60_000_000;
+    let twice_a = [("a", 2), ("b", 1)];
+    let lines = [turns(START, "ababab"), turns(later, "abaaba")].concat();
+    let verdict = verdict_of(&lines, &twice_a, true);
+    assert_eq!(verdict.findings, [""; 0]);
+    let said = format!(
+        "cycles {START} to {START}, of an earlier process, are not as this configuration has it; theirs may have been \
+         another one: cycle {START}: pick 3 went to b, though pick 0, 3 before it, went to a (the first of 3)"
+    );
+    assert_eq!(verdict.open, [said]);
+    let lacking = verdict_of(&without(lines, &[1]), &twice_a, true);
+    assert_eq!(lacking.findings, [format!("cycle {START} lacks pick 1")], "no configuration explains that");
+    let last = [turns(START, "abaaba"), turns(later, "ababab")].concat();
+    assert_eq!(verdict_of(&last, &twice_a, true).findings.len(), 3, "the last process is held to it");
+    let added = verdict_of(&[turns(START, "aaaa"), turns(later, "abab")].concat(), &[("a", 1), ("b", 1)], true);
+    assert_eq!((added.findings.len(), added.open.len()), (0, 1), "b was added in between");
+}
+
+#[test]
 fn no_prefix_of_a_weighted_cycle_is_taken_for_a_fault() {
     let policy = &crate::balance::POLICIES[0];
     let weights = [("a", 5), ("b", 3), ("c", 2), ("d", 1)];
