@@ -55,21 +55,21 @@ fn read(paths: &[PathBuf], config: Option<&Config>, has_stopped: bool) -> io::Re
     let mut logs: Vec<Log<'_>> = paths.iter().map(|path| Log::open(path)).collect::<Result<_, _>>()?;
     logs.sort_by_key(|log| log.begins_us);
     let mut survey = Survey::default();
-    let mut rests = Vec::new();
-    for log in &mut logs {
-        rests.extend(log.lines(|line| survey.take(line))?.map(|rest| (&*log.path, rest)));
-    }
-    rests.retain(|(_, rest)| !survey.take_rest(rest));
     let mut said = String::new();
+    for log in &mut logs {
+        if let Some(rest) = log.lines(|line| survey.take(line))?
+            && !survey.take_rest(&rest)
+        {
+            said += &format!("{}: the last line is not finished: left out\n", log.path.display());
+        }
+    }
     if survey.strange() > 0 {
         said += &format!("{} lines are none of an access log\n", survey.strange());
     }
-    for (path, _) in &rests {
-        said += &format!("{}: the last line is not finished: left out\n", path.display());
-    }
     let mut audit = survey.finish(|upstream| backends(config, upstream));
     for log in &mut logs {
-        log.lines(|line| audit.take(line))?.into_iter().for_each(|rest| audit.take(&rest));
+        let rest = log.lines(|line| audit.take(line))?;
+        rest.into_iter().for_each(|rest| audit.take_rest(&rest));
     }
     Ok((audit.verdicts(has_stopped), said))
 }

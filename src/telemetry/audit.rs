@@ -90,20 +90,14 @@ impl Survey {
         }
     }
 
-    /// Takes the rest of a log that does not end with a line's end, when all other lines were taken: it is being
-    /// written, or somebody has edited it. Nothing of it is believed that no other line says too; tells whether it was
-    /// taken.
+    /// Takes the rest of a log that does not end with a line's end: it is being written, or somebody has edited it. Tells
+    /// whether it was taken: only a line that is surely whole is.
     pub fn take_rest(&mut self, text: &str) -> bool {
-        let is_known = Line::read(text).is_some_and(|line| {
-            let picks = line.upstream.and_then(|upstream| self.upstreams.get(upstream));
-            picks.zip(line.cycle).is_some_and(|(picks, cycle)| {
-                picks.cycles.contains_key(&cycle) && picks.backends.known(line.picked()).is_some()
-            })
-        });
-        if is_known {
+        let is_whole = Line::read_rest(text).is_some();
+        if is_whole {
             self.take(text);
         }
-        is_known
+        is_whole
     }
 
     /// Lines that are none of an access log.
@@ -133,6 +127,13 @@ impl Audit {
         {
             let turns = cycle_picks.assumed.turns.iter_mut();
             turns.for_each(|turns| turns.take(cycle, number, id, &picks.backends));
+        }
+    }
+
+    /// Takes the rest of a log, as the survey did.
+    pub fn take_rest(&mut self, text: &str) {
+        if Line::read_rest(text).is_some() {
+            self.take(text);
         }
     }
 

@@ -25,6 +25,12 @@ impl<'a> Line<'a> {
         if line.starts_with('{') { serde_json::from_str(line).ok() } else { Self::read_text(line) }
     }
 
+    /// Reads what comes behind the last line's end of a log. Only an object of JSON tells that it is whole: a line of text
+    /// that ends too early reads as one that says less.
+    pub(super) fn read_rest(rest: &'a str) -> Option<Self> {
+        if rest.starts_with('{') { Self::read(rest) } else { None }
+    }
+
     fn read_text(line: &'a str) -> Option<Self> {
         let (before, quoted) = line.split_once('"')?;
         let mut is_escaped = false;

@@ -351,13 +351,24 @@ fn a_failover_counts_for_the_backend_that_was_picked() {
 }
 
 #[test]
-fn of_a_line_that_is_not_finished_nothing_is_believed_that_is_new() {
+fn a_line_that_is_not_finished_is_taken_only_if_it_is_surely_whole() {
     let mut survey = surveyed(&turns(START, "abab"));
-    let whole = text(START, 4, "a");
-    assert!(!survey.take_rest(&whole[..whole.len() - 3]), "a part of the cycle's number");
-    assert!(!survey.take_rest(&whole[..whole.len() - 25]));
-    assert!(!survey.take_rest(&(whole.clone() + " picked=127.0.")));
-    assert!(survey.take_rest(&whole));
+    let failed_over = text(START, 4, "b") + " picked=a";
+    for end in ["picked=a", " picked=a", "00 picked=a", "="] {
+        let rest = &failed_over[..failed_over.rfind(end).unwrap()];
+        assert!(!survey.take_rest(rest), "{rest}");
+    }
+    assert!(!survey.take_rest(&failed_over), "more of it may have come");
+    let json =
+        format!("{{\"status\":200,\"backend\":\"a\",\"upstream\":\"u\",\"pick\":4,\"cycle\":{START}}}");
+    assert!((1..json.len()).all(|length| !survey.take_rest(&json[..length])));
+    assert!(survey.take_rest(&json));
+    let mut audit = survey.finish(|_| Vec::new());
+    turns(START, "abab").iter().for_each(|line| audit.take(line));
+    audit.take_rest(&json);
+    audit.take_rest(&text(START, 5, "a"));
+    let verdict = audit.verdicts(true).remove(0);
+    assert_eq!((verdict.counts[0].1, verdict.findings), (3, Vec::new()));
 }
 
 #[test]
