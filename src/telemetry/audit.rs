@@ -2,7 +2,7 @@
 //!
 //! The logs are read twice. The first reading, a [`Survey`], finds which picks there are and which backends take part in
 //! each cycle; with that the second one, an [`Audit`], checks each turn. So no pick has to be kept: memory grows with the
-//! cycles and with the gaps, not with the lines.
+//! cycles and with the gaps, not with the lines. The places of a cycle are kept only while its lines come.
 
 mod findings;
 mod line;
@@ -125,8 +125,7 @@ impl Audit {
             && let Some(cycle_picks) = picks.cycles.get_mut(&cycle)
             && let Some(id) = picks.backends.known(line.picked())
         {
-            let turns = cycle_picks.assumed.turns.iter_mut();
-            turns.for_each(|turns| turns.take(cycle, number, id, &picks.backends));
+            cycle_picks.take(cycle, number, id, &picks.backends);
         }
     }
 
@@ -152,6 +151,7 @@ impl Picks {
         let failed: Vec<usize> = line.failed().map(|name| self.id(name)).collect();
         let cycle = self.cycles.entry(cycle_number).or_default();
         cycle.members.insert(id);
+        cycle.untaken += 1;
         cycle.failed.extend(failed);
         cycle.hides_failures |= line.hides_failures();
         if !cycle.told.insert(number) {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::findings::Findings;
 use super::line::Line;
 use super::told::Told;
-use super::turns::Assumed;
+use super::turns::{Assumed, Backends};
 
 /// Cycles of one process are numbered from the microsecond of its start, and one more by each change. So numbers of one
 /// upstream that follow each other and are further apart than a tenth of a second belong to two processes.
@@ -28,6 +28,8 @@ pub(super) struct Cycle {
     /// There may be more of them.
     pub(super) hides_failures: bool,
     pub(super) assumed: Assumed,
+    /// Lines of it that only the first reading has taken.
+    pub(super) untaken: u64,
     /// Its lowest pick that was made when the logs had surely begun.
     settled: Option<u64>,
     /// When the first of its exchanges was over that lines tell of, and the last one, in microseconds after 1970.
@@ -47,6 +49,15 @@ impl Cycle {
         self.ended_us = Some((first.min(ended), last.max(ended)));
         if begins_us.is_some_and(|begins| begun > begins.saturating_add(SETTLED_US)) {
             self.settled = Some(self.settled.map_or(number, |settled| settled.min(number)));
+        }
+    }
+
+    /// Takes a pick for the second time, which a backend had.
+    pub(super) fn take(&mut self, cycle: u64, number: u64, id: usize, backends: &Backends) {
+        self.assumed.turns.iter_mut().for_each(|turns| turns.take(cycle, number, id, backends));
+        self.untaken = self.untaken.saturating_sub(1);
+        if self.untaken == 0 {
+            self.assumed.close();
         }
     }
 }

@@ -378,6 +378,10 @@ fn memory_grows_with_cycles_and_gaps_but_not_with_lines() {
     lines.iter().chain(&lines).for_each(|line| survey.take(line));
     let mut audit = survey.finish(|_| Vec::new());
     lines.iter().for_each(|line| audit.take(line));
+    let places = |audit: &Audit| audit.survey.upstreams["u"].cycles[&START].assumed.turns[0].places.len();
+    assert_eq!(places(&audit), 3);
+    lines.iter().for_each(|line| audit.take(line));
+    assert_eq!(places(&audit), 0, "nothing more comes of this cycle");
     let verdict = audit.verdicts(true).remove(0);
     assert_eq!(verdict.findings.len(), 21, "all the doubles are counted, some are told");
     assert_eq!(verdict.findings[20], "and 5980 more of the kind");
