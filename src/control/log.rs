@@ -211,6 +211,7 @@ fn write_all(log: &Log, wishes: &Wishes, out: &mut Out) {
     log.attach_reader();
     let (mut lines, mut is_broken) = (Vec::new(), false);
     loop {
+        log.renew_time_of_day();
         // Read before the queues are: what was logged before the end was asked for is written.
         let is_last = wishes.end.load(Ordering::Acquire);
         if wishes.reopen.swap(false, Ordering::AcqRel) {
@@ -245,7 +246,7 @@ mod tests {
     use crate::telemetry::Record;
     use crate::telemetry::record::Traffic;
     use std::net::SocketAddr;
-    use std::time::Instant;
+    use std::time::{Instant, SystemTime};
 
     /// A pipe that nobody reads.
     struct Stuck;
@@ -368,6 +369,22 @@ mod tests {
         let begun = Instant::now();
         log.end(Duration::from_millis(100));
         assert!(begun.elapsed() < Duration::from_secs(5));
+    }
+
+    #[test]
+    fn the_time_of_day_is_looked_up_while_nothing_is_logged() {
+        let thread = running(Box::new(io::sink()));
+        let (log, epoch) = (thread.log(), SystemTime::UNIX_EPOCH);
+        // The second time it waits for lines already.
+        for _ in 0..2 {
+            log.set_time_of_day(Instant::now(), epoch);
+            let begun = Instant::now();
+            while log.time_of_day(Instant::now()) < epoch + Duration::from_hours(24) {
+                assert!(begun.elapsed() < Duration::from_secs(10), "it is still 1970");
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        }
+        thread.end(Duration::from_secs(10));
     }
 
     #[test]

@@ -182,9 +182,7 @@ impl Picks {
         sequence.findings.extend(&self.doubled);
         for (nth, run) in Run::all(&self.cycles).iter().enumerate() {
             let is_followed = run.is_followed_by(audit.latest);
-            // Its number is the microsecond of its start.
-            let starts_before = |begins| i128::from(run.first()) <= begins;
-            let is_begun = nth == 0 && audit.survey.begins_us.map(i128::from).is_none_or(starts_before);
+            let is_begun = nth == 0 && run.begins_before(audit.survey.begins_us);
             let settled = is_begun.then(|| run.settled().unwrap_or(u64::MAX));
             let lacks = sequence.follow(run, settled, has_stopped || is_followed);
             let mut faults = self.check_absent(run, lacks, &mut sequence);

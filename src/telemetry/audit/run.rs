@@ -12,7 +12,7 @@ use super::turns::{Assumed, Backends};
 const RESTART: u64 = 100_000;
 
 /// Lines tell their time in whole milliseconds.
-const PRECISION_US: u64 = 1_000;
+const PRECISION_US: i64 = 1_000;
 
 /// How long after its first line a log is sure to tell of whatever is picked, in microseconds: lines of several workers
 /// reach it within milliseconds, but not in order.
@@ -69,7 +69,9 @@ impl<'a> Run<'a> {
         for (number, cycle) in cycles {
             let begins = cycle.told.span().map_or(0, |(first, _)| first);
             match runs.last_mut() {
-                Some(run) if begins > 0 && number - run.last() <= RESTART => run.cycles.push((*number, cycle)),
+                Some(run) if begins > 0 && number - run.last() <= RESTART => {
+                    run.cycles.push((*number, cycle))
+                }
                 _ => runs.push(Self { cycles: vec![(*number, cycle)] }),
             }
         }
@@ -86,10 +88,20 @@ impl<'a> Run<'a> {
         self.cycles.last().map_or(0, |(number, _)| *number)
     }
 
-    /// When the last of its exchanges was over that lines tell of, in microseconds after 1970.
-    fn ended_us(&self) -> u64 {
-        let ended = self.cycles.iter().filter_map(|(_, cycle)| cycle.ended_us.map(|(_, last)| last)).max();
-        ended.and_then(|ended| u64::try_from(ended).ok()).unwrap_or(0)
+    /// When the first of its exchanges was over that lines tell of, and the last one, in microseconds after 1970.
+    fn ended_us(&self) -> Option<(i64, i64)> {
+        let ended = self.cycles.iter().filter_map(|(_, cycle)| cycle.ended_us);
+        ended
+            .reduce(|(first, last), (other_first, other_last)| (first.min(other_first), last.max(other_last)))
+    }
+
+    /// Whether it was started before the logs begin, as far as lines tell.
+    pub(super) fn begins_before(&self, begins_us: Option<i64>) -> bool {
+        let start = i64::try_from(self.first()).unwrap_or(i64::MAX);
+        // Nothing is over before the start, unless the clock was set back since: then nobody knows.
+        let is_set_back =
+            self.ended_us().is_some_and(|(first, _)| first.saturating_add(PRECISION_US) < start);
+        is_set_back || begins_us.is_none_or(|begins| start <= begins)
     }
 
     /// Whether a process whose first cycle has this number is a later one: it was started after the last line of this one.
@@ -97,7 +109,8 @@ impl<'a> Run<'a> {
     /// another.
     pub(super) fn is_followed_by(&self, start: u64) -> bool {
         // The clock may have been set back in between: then the start of this process, too, is later than its lines.
-        start > self.ended_us().saturating_add(PRECISION_US) && start.saturating_sub(self.last()) > RESTART
+        let ended = self.ended_us().map_or(0, |(_, last)| last.saturating_add(PRECISION_US));
+        i128::from(start) > i128::from(ended) && start.saturating_sub(self.last()) > RESTART
     }
 
     /// What was found of the turns of each cycle.

@@ -121,10 +121,15 @@ fn an_upstream_with_many_cycles_ends_no_process_of_another_one() {
         assert_eq!(verdict.upstream, "u");
         (verdict.open, verdict.findings)
     };
-    let [running, lost] = ["cycle N: pick 2", "cycle N lacks pick 2"].map(|said| said.replace('N', &START.to_string()));
+    let [running, lost] =
+        ["cycle N: pick 2", "cycle N lacks pick 2"].map(|said| said.replace('N', &START.to_string()));
     assert_eq!(open_and_lost(&lines), (vec![running.clone()], vec![]));
     let next = |start: u64| [lines.clone(), vec![at_once(start, 0)]].concat();
-    assert_eq!(open_and_lost(&next(START + 31_476_001)).0, [running], "within the millisecond of the last line");
+    assert_eq!(
+        open_and_lost(&next(START + 31_476_001)).0,
+        [running],
+        "within the millisecond of the last line"
+    );
     assert_eq!(open_and_lost(&next(START + 31_477_001)), (vec![], vec![lost]));
 }
 
@@ -288,7 +293,8 @@ fn an_earlier_process_may_have_had_another_configuration() {
     assert_eq!(lacking.findings, [format!("cycle {START} lacks pick 1")], "no configuration explains that");
     let last = [turns(START, "abaaba"), turns(later, "ababab")].concat();
     assert_eq!(verdict_of(&last, &twice_a, true).findings.len(), 3, "the last process is held to it");
-    let added = verdict_of(&[turns(START, "aaaa"), turns(later, "abab")].concat(), &[("a", 1), ("b", 1)], true);
+    let added =
+        verdict_of(&[turns(START, "aaaa"), turns(later, "abab")].concat(), &[("a", 1), ("b", 1)], true);
     assert_eq!((added.findings.len(), added.open.len()), (0, 1), "b was added in between");
 }
 
@@ -335,6 +341,21 @@ fn the_picks_of_a_process_that_was_started_anew_do_not_settle_those_of_the_one_b
     let verdict = verdict_of(&earlier.chain(later).collect::<Vec<_>>(), &[], false);
     assert_eq!((verdict.findings.len(), verdict.untold), (0, 1), "{verdict:?}");
     assert_eq!(verdict.open, [format!("cycle {START}: pick 92")]);
+}
+
+#[test]
+fn a_log_whose_clock_was_set_back_after_the_start_may_begin_in_the_middle() {
+    let start = START + 3_600_000_000;
+    let verdict = verdict_of(&turns_from(start, 4, "abab"), &[], true);
+    assert_eq!((verdict.findings.len(), verdict.notes.len()), (0, 1), "{verdict:?}");
+    let begins = at(30, text(START, 0, "z").replace("upstream=u", "upstream=t"));
+    let within = START + 15_000_000;
+    let verdicts = verdicts_of(&[vec![begins], turns_from(within, 1, "bab")].concat(), &[], true);
+    assert_eq!(
+        verdicts[1].findings,
+        [format!("cycle {within} lacks pick 0")],
+        "a start within the log is told whole"
+    );
 }
 
 #[test]
