@@ -212,23 +212,22 @@ fn write_all(log: &Log, wishes: &Wishes, out: &mut Out) {
     let (mut lines, mut is_broken) = (Vec::new(), false);
     loop {
         log.renew_time_of_day();
-        // Read before the queues are: what was logged before the end was asked for is written.
+        // Read before the queues are: what was logged before the end, or a new file, was asked for is written before.
         let is_last = wishes.end.load(Ordering::Acquire);
-        if wishes.reopen.swap(false, Ordering::AcqRel) {
+        let is_moved = wishes.reopen.swap(false, Ordering::AcqRel);
+        lines.clear();
+        let is_busy = log.drain_into(&mut lines);
+        if is_busy && let Err((lost, error)) = out.write(&lines) {
+            log.lose(lost);
+            if !std::mem::replace(&mut is_broken, true) {
+                notice(format_args!("the access log cannot be written: {error}"));
+            }
+        }
+        if is_moved {
             out.reopen();
             is_broken = false;
         }
-        lines.clear();
-        if log.drain_into(&mut lines) {
-            match out.write(&lines) {
-                Ok(()) => {}
-                Err((lost, error)) => {
-                    log.lose(lost);
-                    if !std::mem::replace(&mut is_broken, true) {
-                        notice(format_args!("the access log cannot be written: {error}"));
-                    }
-                }
-            }
+        if is_busy {
             std::thread::sleep(GATHER);
         } else if is_last {
             return;
@@ -404,20 +403,39 @@ mod tests {
         let config = LogConfig { access, format: LogFormat::Text, when_full: WhenFull::Wait };
         let log = start(&config).unwrap();
         let lines = |path: &Path| std::fs::read_to_string(path).unwrap_or_default().lines().count();
-        let wait_for = |path: &Path| {
-            let begun = Instant::now();
+        // Gives how many were written.
+        let write_until_some_are_in = |path: &Path| {
+            let (begun, mut written) = (Instant::now(), 0);
             while lines(path) == 0 {
                 assert!(begun.elapsed() < Duration::from_secs(10), "{} stays empty", path.display());
-                std::thread::sleep(Duration::from_millis(1));
+                write(&log.log());
+                written += 1;
+                std::thread::sleep(Duration::from_millis(10));
             }
+            written
         };
-        write(&log.log());
-        wait_for(&path);
+        let before = write_until_some_are_in(&path);
         std::fs::rename(&path, &old).unwrap();
         log.reopener().reopen();
-        write(&log.log());
-        wait_for(&path);
+        let after = write_until_some_are_in(&path);
         log.end(Duration::from_secs(10));
-        assert_eq!((lines(&old), lines(&path)), (1, 1));
+        let (old, new) = (lines(&old), lines(&path));
+        assert!(old >= before, "{old} {new}");
+        assert_eq!(old + new, before + after, "none is lost");
+    }
+
+    #[test]
+    fn what_was_logged_before_a_file_is_opened_anew_goes_to_the_old_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, old) = (folder.path().join("log"), folder.path().join("log.1"));
+        let (log, wishes) = (Log::queued(LogFormat::Text, WhenFull::Wait), Wishes::default());
+        let mut out = Out::open(&path).unwrap();
+        (0..3).for_each(|_| write(&log));
+        std::fs::rename(&path, &old).unwrap();
+        wishes.reopen.store(true, Ordering::Release);
+        wishes.end.store(true, Ordering::Release);
+        write_all(&log, &wishes, &mut out);
+        let [old, new] = [old, path].map(|path| std::fs::read_to_string(path).unwrap().lines().count());
+        assert_eq!((old, new), (3, 0));
     }
 }
