@@ -49,6 +49,8 @@ struct Out {
     path: Option<PathBuf>,
     /// The last line that was written lacks its end.
     is_cut: bool,
+    /// Nothing could be written the last time, which was said.
+    is_broken: bool,
 }
 
 /// The thread that writes.
@@ -151,7 +153,7 @@ impl Reopener {
 
 impl Out {
     fn new(writer: Box<dyn Write + Send>, path: Option<PathBuf>) -> Self {
-        Self { writer, path, is_cut: false }
+        Self { writer, path, is_cut: false, is_broken: false }
     }
 
     /// Opens a file for appending.
@@ -175,6 +177,16 @@ impl Out {
             }
             Err(error) => notice(format_args!("SIGUSR1: {error}; the old one is written on")),
         }
+    }
+
+    /// Writes whole lines; counts those that are lost with `log`. The error if it is the first one since lines could be
+    /// written.
+    fn write_or_lose(&mut self, lines: &[u8], log: &Log) -> Option<io::Error> {
+        let result = self.write(lines);
+        let was_broken = std::mem::replace(&mut self.is_broken, result.is_err());
+        let (lost, error) = result.err()?;
+        log.lose(lost);
+        (!was_broken).then_some(error)
     }
 
     /// Writes whole lines, on a fresh line. If that fails: how many of them are not there in full, and why.
@@ -209,7 +221,7 @@ impl Out {
 
 fn write_all(log: &Log, wishes: &Wishes, out: &mut Out) {
     log.attach_reader();
-    let (mut lines, mut is_broken) = (Vec::new(), false);
+    let mut lines = Vec::new();
     loop {
         log.renew_time_of_day();
         // Read before the queues are: what was logged before the end, or a new file, was asked for is written before.
@@ -217,15 +229,11 @@ fn write_all(log: &Log, wishes: &Wishes, out: &mut Out) {
         let is_moved = wishes.reopen.swap(false, Ordering::AcqRel);
         lines.clear();
         let is_busy = log.drain_into(&mut lines);
-        if is_busy && let Err((lost, error)) = out.write(&lines) {
-            log.lose(lost);
-            if !std::mem::replace(&mut is_broken, true) {
-                notice(format_args!("the access log cannot be written: {error}"));
-            }
+        if is_busy && let Some(error) = out.write_or_lose(&lines, log) {
+            notice(format_args!("the access log cannot be written: {error}"));
         }
         if is_moved {
             out.reopen();
-            is_broken = false;
         }
         if is_busy {
             std::thread::sleep(GATHER);
@@ -315,6 +323,18 @@ mod tests {
         disk.room(100);
         assert_eq!(lost(out.write(b"ten\n")), Ok(()));
         assert!(disk.text().ends_with("six\nten\n"), "nothing was cut: {}", disk.text());
+    }
+
+    #[test]
+    fn each_outage_is_told_once() {
+        let (disk, log) = (Disk::default(), Log::memory());
+        let mut out = Out::new(Box::new(disk.clone()), None);
+        let mut is_told = |room| {
+            disk.room(room);
+            out.write_or_lose(b"line\n", &log).is_some()
+        };
+        assert_eq!([0, 0, 100, 0, 2, 100].map(&mut is_told), [true, false, false, true, false, false]);
+        assert_eq!(log.dropped(), 4);
     }
 
     #[test]
