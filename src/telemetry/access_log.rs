@@ -322,7 +322,7 @@ mod tests {
         let mut writer = log.writer();
         let lines = QUEUE_SIZE / 100;
         for _ in 0..lines {
-            writer.write(&record(b"GET /"));
+            writer.write(&record(b"GET / HTTP/1.1\r\n\r\n"));
         }
         let mut out = Vec::new();
         assert!(log.drain_into(&mut out));
@@ -348,7 +348,7 @@ mod tests {
             }
         });
         for _ in 0..lines {
-            writer.write(&record(b"GET /"));
+            writer.write(&record(b"GET / HTTP/1.1\r\n\r\n"));
         }
         while !reader.is_finished() {
             log.wake_reader();
@@ -365,7 +365,7 @@ mod tests {
         let mut writer = log.writer();
         for hours in [400_000, 200_000] {
             log.set_time_of_day(now, SystemTime::UNIX_EPOCH + Duration::from_hours(hours));
-            writer.write(&record(b"GET /"));
+            writer.write(&record(b"GET / HTTP/1.1\r\n\r\n"));
         }
         let lines = log.lines();
         assert!(
@@ -381,7 +381,7 @@ mod tests {
     fn a_queue_is_as_large_as_its_log_says() {
         let log = Log::queued(LogFormat::Text, WhenFull::Wait).with_queue(256);
         let mut writer = log.writer();
-        writer.write(&record(b"GET /"));
+        writer.write(&record(b"GET / HTTP/1.1\r\n\r\n"));
         writer.write(&record(&[b'x'; 300]));
         assert_eq!(log.dropped(), 1, "a line that never fits is not waited for");
         let mut out = Vec::new();
@@ -392,7 +392,9 @@ mod tests {
     fn a_writer_that_waits_for_nobody_ends_when_it_is_hurried() {
         let log = Log::queued(LogFormat::Text, WhenFull::Wait).with_queue(256);
         let mut writer = log.writer();
-        let waiting = std::thread::spawn(move || (0..10).for_each(|_| writer.write(&record(b"GET /"))));
+        let waiting = std::thread::spawn(move || {
+            (0..10).for_each(|_| writer.write(&record(b"GET / HTTP/1.1\r\n\r\n")))
+        });
         std::thread::sleep(Duration::from_millis(20));
         assert!(!waiting.is_finished());
         log.hurry();
