@@ -2,13 +2,14 @@
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 
 use super::{EXIT_FAILURE, EXIT_LATER, EXIT_OK, fail, load, print};
 use crate::config::Config;
-use crate::telemetry::audit::{Survey, Verdict};
+use crate::telemetry::audit::{Survey, Verdict, ended_us};
 
 /// Check the promise of round robin from access logs.
 ///
@@ -20,10 +21,10 @@ use crate::telemetry::audit::{Survey, Verdict};
 /// has stopped: if the logs tell of a later process, or --stopped says so.
 #[derive(Args)]
 pub(super) struct Arguments {
-    /// The access log, text or JSON; of a rotated one, all files that are left, the oldest first.
+    /// The access log, text or JSON; of a rotated one, all files that are left, in any order.
     #[arg(value_name = "LOG", required = true)]
     logs: Vec<PathBuf>,
-    /// The configuration: which backends there are, and their weights.
+    /// The configuration of the last process: which backends there are, and their weights.
     #[arg(long, short, value_name = "FILE")]
     config: Option<PathBuf>,
     /// The process that wrote the last lines has stopped: whatever has no line is lost.
@@ -52,22 +53,23 @@ pub(super) fn audit(arguments: &Arguments) -> u8 {
 /// Reads the logs twice: the verdicts, and what is to be said about lines that were not understood.
 fn read(paths: &[PathBuf], config: Option<&Config>, has_stopped: bool) -> io::Result<(Vec<Verdict>, String)> {
     let mut logs: Vec<Log<'_>> = paths.iter().map(|path| Log::open(path)).collect::<Result<_, _>>()?;
+    logs.sort_by_key(|log| log.begins_us);
     let mut survey = Survey::default();
-    let mut rests = Vec::new();
-    for log in &mut logs {
-        rests.extend(log.lines(|line| survey.take(line))?.map(|rest| (&*log.path, rest)));
-    }
-    rests.retain(|(_, rest)| !survey.take_rest(rest));
     let mut said = String::new();
+    for log in &mut logs {
+        if let Some(rest) = log.lines(|line| survey.take(line))?
+            && !survey.take_rest(&rest)
+        {
+            said += &format!("{}: the last line is not finished: left out\n", log.path.display());
+        }
+    }
     if survey.strange() > 0 {
         said += &format!("{} lines are none of an access log\n", survey.strange());
     }
-    for (path, _) in &rests {
-        said += &format!("{}: the last line is not finished: left out\n", path.display());
-    }
     let mut audit = survey.finish(|upstream| backends(config, upstream));
     for log in &mut logs {
-        log.lines(|line| audit.take(line))?.into_iter().for_each(|rest| audit.take(&rest));
+        let rest = log.lines(|line| audit.take(line))?;
+        rest.into_iter().for_each(|rest| audit.take_rest(&rest));
     }
     Ok((audit.verdicts(has_stopped), said))
 }
@@ -77,6 +79,8 @@ struct Log<'a> {
     path: &'a Path,
     file: File,
     length: u64,
+    /// When the exchange of its first line was over, in microseconds after 1970; far from now where it has none.
+    begins_us: i64,
 }
 
 impl<'a> Log<'a> {
@@ -86,21 +90,37 @@ impl<'a> Log<'a> {
         if !about.is_file() {
             return Err(told(path, &io::Error::other("not a regular file: a log is read twice")));
         }
-        Ok(Self { path, file, length: about.len() })
+        let mut log = Self { path, file, length: about.len(), begins_us: i64::MAX };
+        let mut begins_us = None;
+        log.read(|line| {
+            begins_us = ended_us(line);
+            if begins_us.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })?;
+        log.begins_us = begins_us.unwrap_or(i64::MAX);
+        Ok(log)
     }
 
     /// Hands over each line, and returns what comes behind the last line's end.
-    fn lines(&mut self, take: impl FnMut(&str)) -> io::Result<Option<String>> {
-        self.read(take).map_err(|error| told(self.path, &error))
+    fn lines(&mut self, mut take: impl FnMut(&str)) -> io::Result<Option<String>> {
+        self.read(|line| {
+            take(line);
+            ControlFlow::Continue(())
+        })
     }
 
-    fn read(&mut self, mut take: impl FnMut(&str)) -> io::Result<Option<String>> {
+    /// The same, until `take` has enough.
+    fn read(&mut self, take: impl FnMut(&str) -> ControlFlow<()>) -> io::Result<Option<String>> {
+        self.read_file(take).map_err(|error| told(self.path, &error))
+    }
+
+    fn read_file(&mut self, mut take: impl FnMut(&str) -> ControlFlow<()>) -> io::Result<Option<String>> {
         self.file.rewind()?;
         let (mut reader, mut line) = (BufReader::new((&self.file).take(self.length)), Vec::new());
         while reader.read_until(b'\n', &mut line)? > 0 {
             let text = String::from_utf8_lossy(&line);
-            match text.strip_suffix('\n') {
-                Some(text) => take(text),
+            match text.strip_suffix('\n').map(&mut take) {
+                Some(ControlFlow::Continue(())) => {}
+                Some(ControlFlow::Break(())) => return Ok(None),
                 None => return Ok(Some(text.into_owned())),
             }
             line.clear();
@@ -146,4 +166,34 @@ fn report(verdicts: &[Verdict]) -> String {
         text += "no line tells of a pick\n";
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    /// A log with these picks of a process that was started long before, each made in the second of its number.
+    fn log(picks: impl Iterator<Item = u64>) -> tempfile::NamedTempFile {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        for pick in picks {
+            let backend = pick % 2;
+            let line = format!(
+                "1970-01-01T00:00:{pick}.000Z 127.0.0.1:5 \"GET /\" backend={backend} status=200 time=1.000ms \
+                 upstream=u pick={pick} cycle=0"
+            );
+            writeln!(file, "{line}").unwrap();
+        }
+        file
+    }
+
+    #[test]
+    fn the_order_of_the_files_does_not_matter() {
+        let (older, newer) = (log((30..40).filter(|pick| *pick != 35)), log(40..50));
+        for logs in [[&older, &newer], [&newer, &older]] {
+            let paths = logs.map(|log| log.path().to_owned());
+            let (verdicts, rest) = read(&paths, None, true).unwrap();
+            assert_eq!((&*verdicts[0].findings, &*rest), (&["cycle 0 lacks pick 35".to_owned()][..], ""));
+        }
+    }
 }

@@ -49,6 +49,8 @@ struct Out {
     path: Option<PathBuf>,
     /// The last line that was written lacks its end.
     is_cut: bool,
+    /// Nothing could be written the last time, which was said.
+    is_broken: bool,
 }
 
 /// The thread that writes.
@@ -151,7 +153,7 @@ impl Reopener {
 
 impl Out {
     fn new(writer: Box<dyn Write + Send>, path: Option<PathBuf>) -> Self {
-        Self { writer, path, is_cut: false }
+        Self { writer, path, is_cut: false, is_broken: false }
     }
 
     /// Opens a file for appending.
@@ -175,6 +177,16 @@ impl Out {
             }
             Err(error) => notice(format_args!("SIGUSR1: {error}; the old one is written on")),
         }
+    }
+
+    /// Writes whole lines; counts those that are lost with `log`. The error if it is the first one since lines could be
+    /// written.
+    fn write_or_lose(&mut self, lines: &[u8], log: &Log) -> Option<io::Error> {
+        let result = self.write(lines);
+        let was_broken = std::mem::replace(&mut self.is_broken, result.is_err());
+        let (lost, error) = result.err()?;
+        log.lose(lost);
+        (!was_broken).then_some(error)
     }
 
     /// Writes whole lines, on a fresh line. If that fails: how many of them are not there in full, and why.
@@ -209,25 +221,21 @@ impl Out {
 
 fn write_all(log: &Log, wishes: &Wishes, out: &mut Out) {
     log.attach_reader();
-    let (mut lines, mut is_broken) = (Vec::new(), false);
+    let mut lines = Vec::new();
     loop {
-        // Read before the queues are: what was logged before the end was asked for is written.
+        log.renew_time_of_day();
+        // Read before the queues are: what was logged before the end, or a new file, was asked for is written before.
         let is_last = wishes.end.load(Ordering::Acquire);
-        if wishes.reopen.swap(false, Ordering::AcqRel) {
-            out.reopen();
-            is_broken = false;
-        }
+        let is_moved = wishes.reopen.swap(false, Ordering::AcqRel);
         lines.clear();
-        if log.drain_into(&mut lines) {
-            match out.write(&lines) {
-                Ok(()) => {}
-                Err((lost, error)) => {
-                    log.lose(lost);
-                    if !std::mem::replace(&mut is_broken, true) {
-                        notice(format_args!("the access log cannot be written: {error}"));
-                    }
-                }
-            }
+        let is_busy = log.drain_into(&mut lines);
+        if is_busy && let Some(error) = out.write_or_lose(&lines, log) {
+            notice(format_args!("the access log cannot be written: {error}"));
+        }
+        if is_moved {
+            out.reopen();
+        }
+        if is_busy {
             std::thread::sleep(GATHER);
         } else if is_last {
             return;
@@ -245,7 +253,7 @@ mod tests {
     use crate::telemetry::Record;
     use crate::telemetry::record::Traffic;
     use std::net::SocketAddr;
-    use std::time::Instant;
+    use std::time::{Instant, SystemTime};
 
     /// A pipe that nobody reads.
     struct Stuck;
@@ -318,6 +326,18 @@ mod tests {
     }
 
     #[test]
+    fn each_outage_is_told_once() {
+        let (disk, log) = (Disk::default(), Log::memory());
+        let mut out = Out::new(Box::new(disk.clone()), None);
+        let mut is_told = |room| {
+            disk.room(room);
+            out.write_or_lose(b"line\n", &log).is_some()
+        };
+        assert_eq!([0, 0, 100, 0, 2, 100].map(&mut is_told), [true, false, false, true, false, false]);
+        assert_eq!(log.dropped(), 4);
+    }
+
+    #[test]
     fn lines_that_a_full_disk_does_not_take_are_counted_as_dropped() {
         let access = AccessLog::File("/dev/full".into());
         let config = LogConfig { access, format: LogFormat::Text, when_full: WhenFull::Wait };
@@ -371,6 +391,22 @@ mod tests {
     }
 
     #[test]
+    fn the_time_of_day_is_looked_up_while_nothing_is_logged() {
+        let thread = running(Box::new(io::sink()));
+        let (log, epoch) = (thread.log(), SystemTime::UNIX_EPOCH);
+        // The second time it waits for lines already.
+        for _ in 0..2 {
+            log.set_time_of_day(Instant::now(), epoch);
+            let begun = Instant::now();
+            while log.time_of_day(Instant::now()) < epoch + Duration::from_hours(24) {
+                assert!(begun.elapsed() < Duration::from_secs(10), "it is still 1970");
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        }
+        thread.end(Duration::from_secs(10));
+    }
+
+    #[test]
     fn the_end_writes_what_is_left() {
         let (mut reader, writer) = io::pipe().unwrap();
         let log = running(Box::new(writer));
@@ -387,20 +423,39 @@ mod tests {
         let config = LogConfig { access, format: LogFormat::Text, when_full: WhenFull::Wait };
         let log = start(&config).unwrap();
         let lines = |path: &Path| std::fs::read_to_string(path).unwrap_or_default().lines().count();
-        let wait_for = |path: &Path| {
-            let begun = Instant::now();
+        // Gives how many were written.
+        let write_until_some_are_in = |path: &Path| {
+            let (begun, mut written) = (Instant::now(), 0);
             while lines(path) == 0 {
                 assert!(begun.elapsed() < Duration::from_secs(10), "{} stays empty", path.display());
-                std::thread::sleep(Duration::from_millis(1));
+                write(&log.log());
+                written += 1;
+                std::thread::sleep(Duration::from_millis(10));
             }
+            written
         };
-        write(&log.log());
-        wait_for(&path);
+        let before = write_until_some_are_in(&path);
         std::fs::rename(&path, &old).unwrap();
         log.reopener().reopen();
-        write(&log.log());
-        wait_for(&path);
+        let after = write_until_some_are_in(&path);
         log.end(Duration::from_secs(10));
-        assert_eq!((lines(&old), lines(&path)), (1, 1));
+        let (old, new) = (lines(&old), lines(&path));
+        assert!(old >= before, "{old} {new}");
+        assert_eq!(old + new, before + after, "none is lost");
+    }
+
+    #[test]
+    fn what_was_logged_before_a_file_is_opened_anew_goes_to_the_old_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, old) = (folder.path().join("log"), folder.path().join("log.1"));
+        let (log, wishes) = (Log::queued(LogFormat::Text, WhenFull::Wait), Wishes::default());
+        let mut out = Out::open(&path).unwrap();
+        (0..3).for_each(|_| write(&log));
+        std::fs::rename(&path, &old).unwrap();
+        wishes.reopen.store(true, Ordering::Release);
+        wishes.end.store(true, Ordering::Release);
+        write_all(&log, &wishes, &mut out);
+        let [old, new] = [old, path].map(|path| std::fs::read_to_string(path).unwrap().lines().count());
+        assert_eq!((old, new), (3, 0));
     }
 }

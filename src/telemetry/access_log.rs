@@ -1,7 +1,7 @@
 //! The access log: a line an exchange, through a bounded queue that never blocks a worker unless it is told to.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::Thread;
 use std::time::{Duration, Instant, SystemTime};
@@ -13,6 +13,8 @@ use crate::config::{LogFormat, WhenFull};
 const QUEUE_SIZE: usize = 1 << 20;
 /// How long a worker that must not drop a line waits before it looks for room again.
 const FULL_WAIT: Duration = Duration::from_micros(500);
+/// How long the reader waits for a line at the most: in between it looks up the time of day.
+const WAIT: Duration = Duration::from_secs(1);
 
 /// The access log of a process. Cloned freely.
 #[derive(Clone, Debug)]
@@ -29,8 +31,10 @@ struct Inner {
     /// No writer waits for room any more.
     is_hurried: AtomicBool,
     target: Target,
-    /// Ties the moments of records to the time of day.
+    /// Ties moments to the time of day, as it was when the log was made.
     anchor: (Instant, SystemTime),
+    /// How far the time of day was set since, in microseconds.
+    shift_us: AtomicI64,
     dropped: AtomicU64,
 }
 
@@ -75,11 +79,10 @@ impl Log {
         Self::new(target, format, when_full)
     }
 
-    #[expect(clippy::disallowed_methods, reason = "read once, and moments are counted from there")]
     fn new(target: Target, format: LogFormat, when_full: WhenFull) -> Self {
-        let anchor = (Instant::now(), SystemTime::now());
         let (is_hurried, dropped) = (AtomicBool::new(false), AtomicU64::new(0));
-        let inner = Arc::new(Inner { format, when_full, is_hurried, target, anchor, dropped });
+        let (anchor, shift_us) = (clocks(), AtomicI64::new(0));
+        let inner = Arc::new(Inner { format, when_full, is_hurried, target, anchor, shift_us, dropped });
         Self { inner, queue_size: QUEUE_SIZE }
     }
 
@@ -111,6 +114,33 @@ impl Log {
         let (_, time_of_day) = self.inner.anchor;
         let since = time_of_day.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
+    }
+
+    /// Looks up the time of day: it is set now and then, and it goes on while the machine is suspended, when moments do
+    /// not. What is logged from here on goes by it; [`Log::started_us`] stays.
+    pub fn renew_time_of_day(&self) {
+        let (now, time_of_day) = clocks();
+        self.set_time_of_day(now, time_of_day);
+    }
+
+    /// The same where somebody knows the time of day of this moment.
+    pub fn set_time_of_day(&self, now: Instant, time_of_day: SystemTime) {
+        let (start, then) = self.inner.anchor;
+        let us = |time: Duration| i64::try_from(time.as_micros()).unwrap_or(i64::MAX);
+        let shift_us = match time_of_day.duration_since(then + now.saturating_duration_since(start)) {
+            Ok(ahead) => us(ahead),
+            Err(behind) => -us(behind.duration()),
+        };
+        self.inner.shift_us.store(shift_us, Ordering::Relaxed);
+    }
+
+    /// The time of day of a moment since the log was made.
+    pub fn time_of_day(&self, at: Instant) -> SystemTime {
+        let (start, then) = self.inner.anchor;
+        let at = then + at.saturating_duration_since(start);
+        let shift_us = self.inner.shift_us.load(Ordering::Relaxed);
+        let shift = Duration::from_micros(shift_us.unsigned_abs());
+        if shift_us < 0 { at - shift } else { at + shift }
     }
 
     /// A writer for one worker.
@@ -176,13 +206,13 @@ impl Log {
         }
     }
 
-    /// Parks this thread until a line is written, or [`Log::wake_reader`] is called, or spuriously.
+    /// Parks this thread until a line is written, or [`Log::wake_reader`] is called, or a second is over, or spuriously.
     pub fn wait(&self) {
         let Target::Queue { readers, is_asleep, .. } = &self.inner.target else { return };
         is_asleep.store(true, Ordering::SeqCst);
         // A line that was written before the flag was up woke nobody: look once more.
         if lock(readers).iter().all(|reader| reader.slots() == 0) {
-            std::thread::park();
+            std::thread::park_timeout(WAIT);
         }
         is_asleep.store(false, Ordering::SeqCst);
     }
@@ -220,10 +250,8 @@ impl LogWriter {
             return;
         }
         self.line.clear();
-        let (start, time_of_day) = self.log.inner.anchor;
-        let at = time_of_day
-            + record.moments.begun().saturating_duration_since(start)
-            + Duration::from_micros(record.moments.total_us());
+        let moments = &record.moments;
+        let at = self.log.time_of_day(moments.begun()) + Duration::from_micros(moments.total_us());
         match self.log.inner.format {
             LogFormat::Text => line::write_text(&mut self.line, record, at),
             LogFormat::Json => line::write_json(&mut self.line, record, at),
@@ -250,6 +278,12 @@ impl LogWriter {
         debug_assert!(taken.is_ok(), "there was room for the line");
         self.log.notify();
     }
+}
+
+/// This moment, and the time of day.
+#[expect(clippy::disallowed_methods, reason = "the log's lines show it")]
+fn clocks() -> (Instant, SystemTime) {
+    (Instant::now(), SystemTime::now())
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -288,7 +322,7 @@ mod tests {
         let mut writer = log.writer();
         let lines = QUEUE_SIZE / 100;
         for _ in 0..lines {
-            writer.write(&record(b"GET /"));
+            writer.write(&record(b"GET / HTTP/1.1\r\n\r\n"));
         }
         let mut out = Vec::new();
         assert!(log.drain_into(&mut out));
@@ -314,7 +348,7 @@ mod tests {
             }
         });
         for _ in 0..lines {
-            writer.write(&record(b"GET /"));
+            writer.write(&record(b"GET / HTTP/1.1\r\n\r\n"));
         }
         while !reader.is_finished() {
             log.wake_reader();
@@ -325,10 +359,29 @@ mod tests {
     }
 
     #[test]
+    fn lines_go_by_the_time_of_day_that_was_set_last() {
+        let log = Log::memory();
+        let (started_us, now) = (log.started_us(), Instant::now());
+        let mut writer = log.writer();
+        for hours in [400_000, 200_000] {
+            log.set_time_of_day(now, SystemTime::UNIX_EPOCH + Duration::from_hours(hours));
+            writer.write(&record(b"GET / HTTP/1.1\r\n\r\n"));
+        }
+        let lines = log.lines();
+        assert!(
+            lines[0].starts_with("2015-08-19T16:") && lines[1].starts_with("1992-10-25T08:"),
+            "{lines:?}"
+        );
+        assert_eq!(log.started_us(), started_us, "cycles are still numbered from there");
+        log.renew_time_of_day();
+        assert!(log.time_of_day(now) > SystemTime::UNIX_EPOCH + Duration::from_hours(400_000));
+    }
+
+    #[test]
     fn a_queue_is_as_large_as_its_log_says() {
         let log = Log::queued(LogFormat::Text, WhenFull::Wait).with_queue(256);
         let mut writer = log.writer();
-        writer.write(&record(b"GET /"));
+        writer.write(&record(b"GET / HTTP/1.1\r\n\r\n"));
         writer.write(&record(&[b'x'; 300]));
         assert_eq!(log.dropped(), 1, "a line that never fits is not waited for");
         let mut out = Vec::new();
@@ -339,7 +392,9 @@ mod tests {
     fn a_writer_that_waits_for_nobody_ends_when_it_is_hurried() {
         let log = Log::queued(LogFormat::Text, WhenFull::Wait).with_queue(256);
         let mut writer = log.writer();
-        let waiting = std::thread::spawn(move || (0..10).for_each(|_| writer.write(&record(b"GET /"))));
+        let waiting = std::thread::spawn(move || {
+            (0..10).for_each(|_| writer.write(&record(b"GET / HTTP/1.1\r\n\r\n")))
+        });
         std::thread::sleep(Duration::from_millis(20));
         assert!(!waiting.is_finished());
         log.hurry();

@@ -2,10 +2,12 @@
 //!
 //! The logs are read twice. The first reading, a [`Survey`], finds which picks there are and which backends take part in
 //! each cycle; with that the second one, an [`Audit`], checks each turn. So no pick has to be kept: memory grows with the
-//! cycles and with the gaps, not with the lines.
+//! cycles and with the gaps, not with the lines. The places of a cycle are kept only while its lines come.
 
 mod findings;
 mod line;
+mod run;
+mod sequence;
 mod told;
 mod turns;
 
@@ -13,16 +15,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use findings::Findings;
 use line::Line;
-use told::Told;
+use run::{Cycle, Run};
+use sequence::Sequence;
 use turns::{Assumed, Backends};
-
-/// Cycles of one process are numbered from the microsecond of its start, and one more by each change. So numbers that
-/// are further apart than a tenth of a second belong to two processes.
-const RESTART: u64 = 100_000;
-
-/// How long after its first line a log is sure to tell of whatever is picked, in microseconds: lines of several workers
-/// reach it within milliseconds, but not in order.
-const SETTLED_US: i64 = 1_000_000;
 
 /// What the first reading finds.
 #[derive(Debug, Default)]
@@ -38,8 +33,8 @@ pub struct Survey {
 #[derive(Debug)]
 pub struct Audit {
     survey: Survey,
-    /// The last cycle of any upstream.
-    last: u64,
+    /// The first cycle of the last process.
+    latest: u64,
 }
 
 /// What the logs say of one upstream.
@@ -50,20 +45,6 @@ struct Picks {
     counts: Vec<u64>,
     cycles: BTreeMap<u64, Cycle>,
     doubled: Findings,
-    /// The lowest pick that was made when the logs had surely begun.
-    settled: Option<u64>,
-}
-
-/// The picks of one cycle.
-#[derive(Debug, Default)]
-struct Cycle {
-    told: Told,
-    members: BTreeSet<usize>,
-    /// Backends that could not be connected to, as far as lines name them.
-    failed: BTreeSet<usize>,
-    /// There may be more of them.
-    hides_failures: bool,
-    assumed: Assumed,
 }
 
 /// What was found of one upstream.
@@ -79,20 +60,25 @@ pub struct Verdict {
     pub findings: Vec<String>,
     /// Picks that no line tells of and that nobody knows to be lost.
     pub untold: u64,
-    /// Which these are, and what else only missing lines can tell.
+    /// Which these are, and what else neither the lines nor the configuration can tell.
     pub open: Vec<String>,
     /// What is no fault, but worth knowing.
     pub notes: Vec<String>,
 }
 
+/// When the exchange of a line was over, in microseconds after 1970; `None` if it is no line of an access log.
+pub fn ended_us(text: &str) -> Option<i64> {
+    Line::read(text)?.times_us().map(|(_, ended)| ended)
+}
+
 impl Survey {
-    /// Takes one line of a log.
+    /// Takes one line of a log. Several logs come in the order in which they were begun.
     pub fn take(&mut self, text: &str) {
         let Some(line) = Line::read(text) else {
             self.strange += 1;
             return;
         };
-        self.begins_us = self.begins_us.or_else(|| line.ended_us());
+        self.begins_us = self.begins_us.or_else(|| line.times_us().map(|(_, ended)| ended));
         let Line { upstream: Some(upstream), pick: Some(number), cycle: Some(cycle), .. } = line else {
             return;
         };
@@ -100,30 +86,18 @@ impl Survey {
             self.upstreams.insert(upstream.to_owned(), Picks::default());
         }
         if let Some(picks) = self.upstreams.get_mut(upstream) {
-            let settled_us = self.begins_us.map_or(i64::MAX, |begins| begins.saturating_add(SETTLED_US));
-            if picks.settled.is_none_or(|settled| number < settled)
-                && line.begun_us().is_some_and(|begun| begun > settled_us)
-            {
-                picks.settled = Some(number);
-            }
-            picks.survey(cycle, number, &line);
+            picks.survey(cycle, number, &line).date(number, &line, self.begins_us);
         }
     }
 
-    /// Takes the rest of a log that does not end with a line's end, when all other lines were taken: it is being
-    /// written, or somebody has edited it. Nothing of it is believed that no other line says too; tells whether it was
-    /// taken.
+    /// Takes the rest of a log that does not end with a line's end: it is being written, or somebody has edited it. Tells
+    /// whether it was taken: only a line that is surely whole is.
     pub fn take_rest(&mut self, text: &str) -> bool {
-        let is_known = Line::read(text).is_some_and(|line| {
-            let picks = line.upstream.and_then(|upstream| self.upstreams.get(upstream));
-            picks.zip(line.cycle).is_some_and(|(picks, cycle)| {
-                picks.cycles.contains_key(&cycle) && picks.backends.known(line.picked()).is_some()
-            })
-        });
-        if is_known {
+        let is_whole = Line::read_rest(text).is_some();
+        if is_whole {
             self.take(text);
         }
-        is_known
+        is_whole
     }
 
     /// Lines that are none of an access log.
@@ -131,14 +105,14 @@ impl Survey {
         self.strange
     }
 
-    /// Ends the first reading. `configured` gives the backends of an upstream and their weights, which no log tells;
-    /// none where there is no configuration.
+    /// Ends the first reading. `configured` gives the backends of an upstream and their weights, which no log tells, of
+    /// the last process; none where there is no configuration.
     pub fn finish(mut self, configured: impl Fn(&str) -> Vec<(String, u32)>) -> Audit {
         for (upstream, picks) in &mut self.upstreams {
             picks.configure(&configured(upstream));
         }
-        let cycles = self.upstreams.values().filter_map(|picks| picks.cycles.keys().next_back());
-        Audit { last: cycles.max().copied().unwrap_or(0), survey: self }
+        let last_runs = self.upstreams.values().filter_map(|picks| Run::all(&picks.cycles).pop());
+        Audit { latest: last_runs.map(|run| run.first()).max().unwrap_or(0), survey: self }
     }
 }
 
@@ -151,35 +125,39 @@ impl Audit {
             && let Some(cycle_picks) = picks.cycles.get_mut(&cycle)
             && let Some(id) = picks.backends.known(line.picked())
         {
-            let turns = cycle_picks.assumed.turns.iter_mut();
-            turns.for_each(|turns| turns.take(cycle, number, id, &picks.backends));
+            cycle_picks.take(cycle, number, id, &picks.backends);
+        }
+    }
+
+    /// Takes the rest of a log, as the survey did.
+    pub fn take_rest(&mut self, text: &str) {
+        if Line::read_rest(text).is_some() {
+            self.take(text);
         }
     }
 
     /// What was found. A pick that no line tells of is lost if the process that made it has stopped: if `has_stopped`
     /// says so, or if the logs tell of a later process. Else its exchange may still be running.
     pub fn verdicts(&self, has_stopped: bool) -> Vec<Verdict> {
-        let last = if has_stopped { u64::MAX } else { self.last };
-        self.survey
-            .upstreams
-            .iter()
-            .map(|(name, picks)| picks.verdict(name, last, self.survey.begins_us))
-            .collect()
+        let upstreams = self.survey.upstreams.iter();
+        upstreams.map(|(name, picks)| picks.verdict(name, self, has_stopped)).collect()
     }
 }
 
 impl Picks {
-    fn survey(&mut self, cycle_number: u64, number: u64, line: &Line<'_>) {
+    fn survey(&mut self, cycle_number: u64, number: u64, line: &Line<'_>) -> &mut Cycle {
         let id = self.id(line.picked());
         self.counts[id] += 1;
         let failed: Vec<usize> = line.failed().map(|name| self.id(name)).collect();
         let cycle = self.cycles.entry(cycle_number).or_default();
         cycle.members.insert(id);
+        cycle.untaken += 1;
         cycle.failed.extend(failed);
         cycle.hides_failures |= line.hides_failures();
         if !cycle.told.insert(number) {
             self.doubled.push(format_args!("pick {number} of cycle {cycle_number} was made twice"));
         }
+        cycle
     }
 
     fn id(&mut self, name: &str) -> usize {
@@ -199,21 +177,29 @@ impl Picks {
         }
     }
 
-    fn verdict(&self, upstream: &str, last: u64, begins_us: Option<i64>) -> Verdict {
-        let mut sequence = Sequence::default();
+    fn verdict(&self, upstream: &str, audit: &Audit, has_stopped: bool) -> Verdict {
+        let (mut sequence, mut is_uneven) = (Sequence::default(), false);
         sequence.findings.extend(&self.doubled);
-        for (nth, run) in self.runs().iter().enumerate() {
-            let ends = run.last().map_or(0, |(number, _)| **number);
-            let is_over = last.saturating_sub(ends) > RESTART;
-            // Its number is the microsecond of its start.
-            let starts_before = |begins| run.first().is_none_or(|(number, _)| i128::from(**number) <= begins);
-            let is_begun = nth == 0 && begins_us.map(i128::from).is_none_or(starts_before);
-            let lacks = sequence.follow(run, is_begun.then_some(self.settled.unwrap_or(u64::MAX)), is_over);
-            self.check_absent(run, lacks, &mut sequence);
+        for (nth, run) in Run::all(&self.cycles).iter().enumerate() {
+            let is_followed = run.is_followed_by(audit.latest);
+            let is_begun = nth == 0 && run.begins_before(audit.survey.begins_us);
+            let settled = is_begun.then(|| run.settled().unwrap_or(u64::MAX));
+            let lacks = sequence.follow(run, settled, has_stopped || is_followed);
+            let mut faults = self.check_absent(run, lacks, &mut sequence);
+            run.turns().for_each(|findings| faults.extend(findings));
+            is_uneven |= faults.count() > 0;
+            match faults.first().filter(|_| is_followed && self.backends.are_known) {
+                Some(first) => sequence.open.push(format_args!(
+                    "cycles {} to {}, of an earlier process, are not as this configuration has it; theirs may have been \
+                     another one: {first} (the first of {})",
+                    run.first(),
+                    run.last(),
+                    faults.count()
+                )),
+                None => sequence.findings.extend(&faults),
+            }
         }
-        let turns = self.cycles.values().filter_map(|cycle| cycle.assumed.findings());
-        let turns = turns.inspect(|findings| sequence.findings.extend(findings));
-        if turns.map(Findings::count).sum::<usize>() > 0 && !self.backends.are_known {
+        if is_uneven && !self.backends.are_known {
             sequence
                 .notes
                 .push("all weights are taken to be equal, as no configuration was given".to_owned());
@@ -233,42 +219,27 @@ impl Picks {
         }
     }
 
-    /// The cycles of each process: numbered closely, and the picks do not begin anew.
-    fn runs(&self) -> Vec<Vec<(&u64, &Cycle)>> {
-        let mut runs: Vec<Vec<(&u64, &Cycle)>> = Vec::new();
-        for (number, cycle) in &self.cycles {
-            let begins = cycle.told.span().map_or(0, |(first, _)| first);
-            match runs.last_mut() {
-                Some(run)
-                    if begins > 0 && run.last().is_some_and(|(last, _)| *number - **last <= RESTART) =>
-                {
-                    run.push((number, cycle));
-                }
-                _ => runs.push(vec![(number, cycle)]),
-            }
-        }
-        runs
-    }
-
     /// Finds backends of the configuration that were left out of cycles, though no line tells of a reason. From pick
-    /// `lacks` on such a line may be missing.
-    fn check_absent(&self, run: &[(&u64, &Cycle)], lacks: u64, sequence: &mut Sequence) {
-        let hides_failures = run.iter().any(|(_, cycle)| cycle.hides_failures);
-        let failed: BTreeSet<usize> = run.iter().flat_map(|(_, cycle)| &cycle.failed).copied().collect();
+    /// `lacks` on such a line may be missing, which goes into `sequence`.
+    fn check_absent(&self, run: &Run<'_>, lacks: u64, sequence: &mut Sequence) -> Findings {
+        let mut faults = Findings::default();
+        let hides_failures = run.cycles.iter().any(|(_, cycle)| cycle.hides_failures);
+        let failed: BTreeSet<usize> =
+            run.cycles.iter().flat_map(|(_, cycle)| &cycle.failed).copied().collect();
         let mut left_alone: BTreeMap<usize, u64> = BTreeMap::new();
-        for (number, cycle) in run {
+        for (number, cycle) in &run.cycles {
             let first = cycle.told.span().map_or(0, |(first, _)| first);
             for id in &cycle.assumed.absent {
                 let said = format!("cycle {number}: {} was never picked", self.backends.names[*id]);
                 match (first, failed.contains(id) || hides_failures) {
                     // The process begins with all backends eligible.
-                    (0, _) => sequence.findings.push(format_args!("{said}")),
+                    (0, _) => faults.push(format_args!("{said}")),
                     (_, true) => *left_alone.entry(*id).or_default() += 1,
                     (_, false) if lacks < first => {
                         sequence.open.push(format_args!("{said}; a line that is missing may tell why"));
                     }
                     (_, false) => {
-                        sequence.findings.push(format_args!("{said}, and no line tells that it had failed"));
+                        faults.push(format_args!("{said}, and no line tells that it had failed"));
                     }
                 }
             }
@@ -279,6 +250,7 @@ impl Picks {
                 self.backends.names[*id]
             )
         }));
+        faults
     }
 
     /// Backends that were picked and are none of the configuration's.
@@ -288,70 +260,6 @@ impl Picks {
         ids.map(|id| {
             format!("{} is not in the configuration: its weight is taken to be 1", self.backends.names[id])
         })
-    }
-}
-
-/// Follows the numbers of picks, which run on from cycle to cycle, and finds those that are missing.
-#[derive(Default)]
-struct Sequence {
-    findings: Findings,
-    open: Findings,
-    untold: u64,
-    notes: Vec<String>,
-}
-
-impl Sequence {
-    /// Follows the cycles of one process. If it was started before the logs begin, then picks below `settled` may be told
-    /// in an earlier log. Returns the first pick that is missing.
-    fn follow(&mut self, run: &[(&u64, &Cycle)], settled: Option<u64>, is_over: bool) -> u64 {
-        let mut lacks = None;
-        let mut earlier: Option<(u64, u64)> = None;
-        let mut settles = 0;
-        for (number, cycle) in run {
-            let Some((first, last)) = cycle.told.span() else { continue };
-            let expected = earlier.map_or(0, |(_, reached)| reached + 1);
-            let gap = (first > expected).then_some(expected);
-            lacks = lacks.or(gap).or_else(|| cycle.told.gaps().next().map(|(from, _)| from));
-            match earlier {
-                None => match settled.filter(|_| first > 0) {
-                    Some(settled) => {
-                        self.notes.push(format!("the log begins with pick {first} of cycle {number}"));
-                        settles = settled;
-                    }
-                    None => self.missing(**number, 0, first, is_over),
-                },
-                Some((before, reached)) if first <= reached => self.findings.push(format_args!(
-                    "cycle {number} begins with pick {first}, though cycle {before} before it had come to pick {reached}"
-                )),
-                Some((before, reached)) => self.gap(before, (reached + 1, first), settles, is_over),
-            }
-            for (from, to) in cycle.told.gaps() {
-                self.gap(**number, (from, to + 1), settles, is_over);
-            }
-            earlier = Some((**number, last));
-        }
-        lacks.unwrap_or(u64::MAX)
-    }
-
-    /// Picks from the first of these numbers to before the second one are missing.
-    fn gap(&mut self, cycle: u64, (from, end): (u64, u64), settles: u64, is_over: bool) {
-        let settles = settles.clamp(from, end);
-        self.missing(cycle, from, settles, false);
-        self.missing(cycle, settles, end, is_over);
-    }
-
-    fn missing(&mut self, cycle: u64, from: u64, end: u64, is_lost: bool) {
-        if from >= end {
-            return;
-        }
-        let picks =
-            if end - from == 1 { format!("pick {from}") } else { format!("picks {from} to {}", end - 1) };
-        if is_lost {
-            self.findings.push(format_args!("cycle {cycle} lacks {picks}"));
-        } else {
-            self.untold = self.untold.saturating_add(end - from);
-            self.open.push(format_args!("cycle {cycle}: {picks}"));
-        }
     }
 }
 

@@ -25,7 +25,7 @@ fn the_log_that_was_written_keeps_the_promise(runtime: &str) {
         let lines = setup.log_lines(500);
         let log = tempfile::NamedTempFile::new().unwrap();
         let audited = |lines: &[String], options: &[&str]| {
-            std::fs::write(log.path(), lines.join("\n")).unwrap();
+            std::fs::write(log.path(), lines.join("\n") + "\n").unwrap();
             ringway_ends(&[&["audit", log.path().to_str().unwrap()], options].concat())
         };
         let (code, said, _) = audited(&lines, &[]);

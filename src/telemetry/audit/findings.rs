@@ -27,6 +27,11 @@ impl Findings {
         self.count += other.count;
     }
 
+    /// The first one.
+    pub(super) fn first(&self) -> Option<&str> {
+        self.told.first().map(String::as_str)
+    }
+
     /// How many there are, told or not.
     pub(super) fn count(&self) -> usize {
         self.count

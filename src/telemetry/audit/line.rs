@@ -25,6 +25,12 @@ impl<'a> Line<'a> {
         if line.starts_with('{') { serde_json::from_str(line).ok() } else { Self::read_text(line) }
     }
 
+    /// Reads what comes behind the last line's end of a log. Only an object of JSON tells that it is whole: a line of text
+    /// that ends too early reads as one that says less.
+    pub(super) fn read_rest(rest: &'a str) -> Option<Self> {
+        if rest.starts_with('{') { Self::read(rest) } else { None }
+    }
+
     fn read_text(line: &'a str) -> Option<Self> {
         let (before, quoted) = line.split_once('"')?;
         let mut is_escaped = false;
@@ -72,14 +78,10 @@ impl<'a> Line<'a> {
         self.attempts > 2
     }
 
-    /// When the exchange was over, in microseconds after 1970.
-    pub(super) fn ended_us(&self) -> Option<i64> {
-        self.time?.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_microsecond)
-    }
-
-    /// When its first byte came.
-    pub(super) fn begun_us(&self) -> Option<i64> {
-        self.ended_us()?.checked_sub_unsigned(self.duration_us?)
+    /// When the first byte of the exchange came, and when it was over, in microseconds after 1970.
+    pub(super) fn times_us(&self) -> Option<(i64, i64)> {
+        let ended_us = self.time?.parse::<jiff::Timestamp>().ok()?.as_microsecond();
+        Some((ended_us.checked_sub_unsigned(self.duration_us?)?, ended_us))
     }
 }
 
@@ -106,7 +108,7 @@ mod tests {
             let read = Line::read(line).unwrap();
             assert_eq!((read.upstream, read.pick, read.cycle), (Some("u"), Some(4), Some(17)));
             assert_eq!((read.picked(), read.failed().collect::<Vec<_>>()), ("a", vec!["a", "b"]));
-            assert_eq!(read.ended_us().unwrap() - read.begun_us().unwrap(), 1_412);
+            assert_eq!(read.times_us(), Some((1_795_470_831_474_588, 1_795_470_831_476_000)));
             assert!(!read.hides_failures());
         }
     }

@@ -25,6 +25,11 @@ fn turns(cycle: u64, order: &str) -> Vec<String> {
     turns_from(cycle, 0, order)
 }
 
+/// A line whose exchange was over 10 seconds, say, after the minute in which [`START`] is.
+fn at(second: u64, line: String) -> String {
+    line.replace("21:53:51.476", &format!("21:53:{second}.000"))
+}
+
 fn without(mut lines: Vec<String>, missing: &[usize]) -> Vec<String> {
     let mut nth = 0..;
     lines.retain(|_| nth.next().is_some_and(|nth| !missing.contains(&nth)));
@@ -38,11 +43,15 @@ fn surveyed(lines: &[String]) -> Survey {
     survey
 }
 
-fn verdict_of(lines: &[String], weights: &Weights, has_stopped: bool) -> Verdict {
+fn verdicts_of(lines: &[String], weights: &Weights, has_stopped: bool) -> Vec<Verdict> {
     let configured = |_: &str| weights.iter().map(|(name, weight)| ((*name).to_owned(), *weight)).collect();
     let mut audit = surveyed(lines).finish(configured);
     lines.iter().for_each(|line| audit.take(line));
-    let mut verdicts = audit.verdicts(has_stopped);
+    audit.verdicts(has_stopped)
+}
+
+fn verdict_of(lines: &[String], weights: &Weights, has_stopped: bool) -> Verdict {
+    let mut verdicts = verdicts_of(lines, weights, has_stopped);
     assert_eq!(verdicts.len(), 1);
     verdicts.remove(0)
 }
@@ -98,6 +107,30 @@ fn what_a_process_has_not_told_when_the_next_one_runs_is_lost() {
     assert_eq!(verdict.open, [format!("cycle {}: pick 1", START + 60_000_000)]);
     let begins_late = [turns(START, "abc"), without(later, &[0])].concat();
     assert_eq!(findings(&begins_late, &[]), [format!("cycle {} lacks pick 0", START + 60_000_000)]);
+}
+
+#[test]
+fn an_upstream_with_many_cycles_ends_no_process_of_another_one() {
+    // A backend that is dead for days begins two cycles each time that it is tried.
+    let many = START + 3_000_000;
+    let at_once = |cycle: u64, number: u64| text(cycle, number, "z").replace("upstream=u", "upstream=dying");
+    let dying = (0..).zip((START..=many).step_by(50_000)).map(|(number, cycle)| at_once(cycle, number));
+    let lines = [without(turns(START, "abab"), &[2]), dying.collect()].concat();
+    let open_and_lost = |lines: &[String]| {
+        let verdict = verdicts_of(lines, &[], false).pop().unwrap();
+        assert_eq!(verdict.upstream, "u");
+        (verdict.open, verdict.findings)
+    };
+    let [running, lost] =
+        ["cycle N: pick 2", "cycle N lacks pick 2"].map(|said| said.replace('N', &START.to_string()));
+    assert_eq!(open_and_lost(&lines), (vec![running.clone()], vec![]));
+    let next = |start: u64| [lines.clone(), vec![at_once(start, 0)]].concat();
+    assert_eq!(
+        open_and_lost(&next(START + 31_476_001)).0,
+        [running],
+        "within the millisecond of the last line"
+    );
+    assert_eq!(open_and_lost(&next(START + 31_477_001)), (vec![], vec![lost]));
 }
 
 #[test]
@@ -245,6 +278,27 @@ fn shares_that_are_not_equal_are_found() {
 }
 
 #[test]
+fn an_earlier_process_may_have_had_another_configuration() {
+    let later = START + 60_000_000;
+    let twice_a = [("a", 2), ("b", 1)];
+    let lines = [turns(START, "ababab"), turns(later, "abaaba")].concat();
+    let verdict = verdict_of(&lines, &twice_a, true);
+    assert_eq!(verdict.findings, [""; 0]);
+    let said = format!(
+        "cycles {START} to {START}, of an earlier process, are not as this configuration has it; theirs may have been \
+         another one: cycle {START}: pick 3 went to b, though pick 0, 3 before it, went to a (the first of 3)"
+    );
+    assert_eq!(verdict.open, [said]);
+    let lacking = verdict_of(&without(lines, &[1]), &twice_a, true);
+    assert_eq!(lacking.findings, [format!("cycle {START} lacks pick 1")], "no configuration explains that");
+    let last = [turns(START, "abaaba"), turns(later, "ababab")].concat();
+    assert_eq!(verdict_of(&last, &twice_a, true).findings.len(), 3, "the last process is held to it");
+    let added =
+        verdict_of(&[turns(START, "aaaa"), turns(later, "abab")].concat(), &[("a", 1), ("b", 1)], true);
+    assert_eq!((added.findings.len(), added.open.len()), (0, 1), "b was added in between");
+}
+
+#[test]
 fn no_prefix_of_a_weighted_cycle_is_taken_for_a_fault() {
     let policy = &crate::balance::POLICIES[0];
     let weights = [("a", 5), ("b", 3), ("c", 2), ("d", 1)];
@@ -271,7 +325,6 @@ fn a_log_may_begin_in_the_middle_of_a_cycle() {
 
 #[test]
 fn what_a_rotated_log_does_not_tell_may_be_told_in_the_one_before() {
-    let at = |second: u64, line: String| line.replace("21:53:51.476", &format!("21:53:{second}.000"));
     let mut lines = without(turns_from(START, 90, "ababababab"), &[2, 7]);
     lines = lines.into_iter().map(|line| at(30, line)).collect();
     let early = verdict_of(&lines, &[], true);
@@ -279,6 +332,30 @@ fn what_a_rotated_log_does_not_tell_may_be_told_in_the_one_before() {
     lines[4] = at(32, text(START, 95, "b"));
     let later = verdict_of(&lines, &[], true);
     assert_eq!((later.findings, later.untold), (vec![format!("cycle {START} lacks pick 97")], 1));
+}
+
+#[test]
+fn the_picks_of_a_process_that_was_started_anew_do_not_settle_those_of_the_one_before() {
+    let earlier = without(turns_from(START, 90, "abab"), &[2]).into_iter().map(|line| at(30, line));
+    let later = turns(START + 35_000_000, "abab").into_iter().map(|line| at(59, line));
+    let verdict = verdict_of(&earlier.chain(later).collect::<Vec<_>>(), &[], false);
+    assert_eq!((verdict.findings.len(), verdict.untold), (0, 1), "{verdict:?}");
+    assert_eq!(verdict.open, [format!("cycle {START}: pick 92")]);
+}
+
+#[test]
+fn a_log_whose_clock_was_set_back_after_the_start_may_begin_in_the_middle() {
+    let start = START + 3_600_000_000;
+    let verdict = verdict_of(&turns_from(start, 4, "abab"), &[], true);
+    assert_eq!((verdict.findings.len(), verdict.notes.len()), (0, 1), "{verdict:?}");
+    let begins = at(30, text(START, 0, "z").replace("upstream=u", "upstream=t"));
+    let within = START + 15_000_000;
+    let verdicts = verdicts_of(&[vec![begins], turns_from(within, 1, "bab")].concat(), &[], true);
+    assert_eq!(
+        verdicts[1].findings,
+        [format!("cycle {within} lacks pick 0")],
+        "a start within the log is told whole"
+    );
 }
 
 #[test]
@@ -295,13 +372,24 @@ fn a_failover_counts_for_the_backend_that_was_picked() {
 }
 
 #[test]
-fn of_a_line_that_is_not_finished_nothing_is_believed_that_is_new() {
+fn a_line_that_is_not_finished_is_taken_only_if_it_is_surely_whole() {
     let mut survey = surveyed(&turns(START, "abab"));
-    let whole = text(START, 4, "a");
-    assert!(!survey.take_rest(&whole[..whole.len() - 3]), "a part of the cycle's number");
-    assert!(!survey.take_rest(&whole[..whole.len() - 25]));
-    assert!(!survey.take_rest(&(whole.clone() + " picked=127.0.")));
-    assert!(survey.take_rest(&whole));
+    let failed_over = text(START, 4, "b") + " picked=a";
+    for end in ["picked=a", " picked=a", "00 picked=a", "="] {
+        let rest = &failed_over[..failed_over.rfind(end).unwrap()];
+        assert!(!survey.take_rest(rest), "{rest}");
+    }
+    assert!(!survey.take_rest(&failed_over), "more of it may have come");
+    let json =
+        format!("{{\"status\":200,\"backend\":\"a\",\"upstream\":\"u\",\"pick\":4,\"cycle\":{START}}}");
+    assert!((1..json.len()).all(|length| !survey.take_rest(&json[..length])));
+    assert!(survey.take_rest(&json));
+    let mut audit = survey.finish(|_| Vec::new());
+    turns(START, "abab").iter().for_each(|line| audit.take(line));
+    audit.take_rest(&json);
+    audit.take_rest(&text(START, 5, "a"));
+    let verdict = audit.verdicts(true).remove(0);
+    assert_eq!((verdict.counts[0].1, verdict.findings), (3, Vec::new()));
 }
 
 #[test]
@@ -311,6 +399,10 @@ fn memory_grows_with_cycles_and_gaps_but_not_with_lines() {
     lines.iter().chain(&lines).for_each(|line| survey.take(line));
     let mut audit = survey.finish(|_| Vec::new());
     lines.iter().for_each(|line| audit.take(line));
+    let places = |audit: &Audit| audit.survey.upstreams["u"].cycles[&START].assumed.turns[0].places.len();
+    assert_eq!(places(&audit), 3);
+    lines.iter().for_each(|line| audit.take(line));
+    assert_eq!(places(&audit), 0, "nothing more comes of this cycle");
     let verdict = audit.verdicts(true).remove(0);
     assert_eq!(verdict.findings.len(), 21, "all the doubles are counted, some are told");
     assert_eq!(verdict.findings[20], "and 5980 more of the kind");

@@ -32,7 +32,7 @@ pub(super) struct Turns {
     /// What weights are divided by.
     divisor: u64,
     /// The first pick that was seen at a place, and whose it was.
-    places: HashMap<u64, (u64, usize)>,
+    pub(super) places: HashMap<u64, (u64, usize)>,
     /// Places that each backend has.
     held: HashMap<usize, u64>,
     findings: Findings,
@@ -117,6 +117,14 @@ impl Assumed {
             |id: &usize| backends.weights[*id].is_some() && !members.contains(id) && !possible.contains(id);
         assumed.absent = (0..backends.names.len()).filter(is_absent).collect();
         assumed
+    }
+
+    /// Keeps of the cycle only what was found: all its picks were taken.
+    pub(super) fn close(&mut self) {
+        let best = std::mem::take(&mut self.turns).into_iter().min_by_key(|turns| turns.findings.count());
+        self.turns.extend(
+            best.map(|best| Turns { findings: best.findings, ..Turns::new(best.length, best.divisor) }),
+        );
     }
 
     /// What was found if the cycle is taken to be what explains its picks best.
