@@ -62,16 +62,17 @@ fn wait_for_rows(out: &Path, rows: usize) -> PathBuf {
     }
 }
 
-/// Everything whose command line names the proxy or the backends of this test's build.
+/// Everything whose command line names the proxy or the backends of this test's build, also where they are about to be
+/// started.
 fn left_over() -> Vec<String> {
+    let configuration = format!("ringway run --config {}", std::env::temp_dir().display());
     let ours = Path::new(env!("CARGO_BIN_EXE_ringway-bench")).parent().unwrap().join("ringway");
     let ours = ours.to_str().unwrap().to_owned();
     let line = |entry: std::io::Result<fs::DirEntry>| fs::read(entry.ok()?.path().join("cmdline")).ok();
     let lines = fs::read_dir("/proc").unwrap().filter_map(line);
     let lines = lines.map(|line| String::from_utf8_lossy(&line).replace('\0', " "));
-    let is_of_the_sweep = |line: &String| {
-        line.starts_with(&ours) && (line.contains("--lean 18") || line.contains("ringway run --config /tmp"))
-    };
+    let is_of_the_sweep =
+        |line: &String| line.contains(&ours) && (line.contains("--lean 18") || line.contains(&configuration));
     lines.filter(is_of_the_sweep).collect()
 }
 

@@ -31,14 +31,22 @@ pub struct Program {
     log: PathBuf,
 }
 
-/// The command on its cores: `setpriv` and `taskset` replace themselves by the program.
-///
-/// When the thread that started it is gone, the kernel sends it SIGTERM: nothing is left over after a `kill -9`. The
-/// signal lets nginx take its workers along.
+/// Goes on with its arguments if its parent is still the process that its name says.
+const IF_NOT_ORPHANED: &str = r#"[ "$PPID" = "$0" ] && exec "$@""#;
+
+/// The command on its cores: `setpriv`, `sh` and `taskset` replace themselves by the program.
 fn on_cores(words: &[String], cores: &[usize]) -> Command {
+    child_of(std::process::id(), words, cores)
+}
+
+/// When the thread that started it is gone, the kernel sends it SIGTERM: nothing is left over after a `kill -9`. The
+/// signal lets nginx take its workers along. It tells nothing to a child whose parent was gone before the child could
+/// ask for it: such a one sees that it has another parent, and ends.
+fn child_of(parent: u32, words: &[String], cores: &[usize]) -> Command {
     let cores: Vec<String> = cores.iter().map(usize::to_string).collect();
     let mut command = Command::new("setpriv");
-    command.args(["--pdeathsig", "TERM", "taskset", "-c", &cores.join(",")]);
+    command.args(["--pdeathsig", "TERM", "sh", "-c", IF_NOT_ORPHANED, &parent.to_string()]);
+    command.args(["taskset", "-c", &cores.join(",")]);
     command.args(words).stdin(Stdio::null()).process_group(0);
     command
 }
@@ -220,4 +228,19 @@ fn children_cpu() -> io::Result<Duration> {
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
     let micros = usage.user_time().num_microseconds() + usage.system_time().num_microseconds();
     Ok(Duration::from_micros(u64::try_from(micros).unwrap_or(0)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_whose_parent_is_gone_is_not_started() {
+        let says =
+            |parent| child_of(parent, &["echo".to_owned(), "started".to_owned()], &[0]).output().unwrap();
+        let own = std::process::id();
+        assert_eq!(says(own).stdout, b"started\n");
+        let orphan = says(own + 1);
+        assert!(orphan.stdout.is_empty() && !orphan.status.success());
+    }
 }

@@ -1,4 +1,4 @@
-//! What starting a client costs before it sends anything: `setpriv`, `taskset`, and the loading of the program.
+//! What starting a client costs before it sends anything: `setpriv`, `sh`, `taskset`, and the loading of the program.
 
 use std::collections::BTreeMap;
 use std::io;
