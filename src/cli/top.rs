@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+use tokio::runtime::Builder;
+use tokio::signal::unix::{SignalKind, signal};
 
 use self::screen::Screen;
 use self::view::View;
@@ -39,8 +41,9 @@ type News = Result<View, String>;
 
 pub(super) fn top(arguments: &Arguments) -> u8 {
     let done = first(arguments).and_then(|(poll, view)| {
+        let end = end_by_signal()?;
         let mut terminal = ratatui::try_init()?;
-        let done = run(&mut terminal, poll, view);
+        let done = run(&mut terminal, poll, view, &end);
         ratatui::restore();
         done
     });
@@ -58,13 +61,38 @@ fn first(arguments: &Arguments) -> io::Result<(Poll, View)> {
     Ok((poll, view))
 }
 
-fn run(terminal: &mut ratatui::DefaultTerminal, poll: Poll, view: View) -> io::Result<()> {
+/// Tells of SIGTERM or SIGHUP, which would leave the terminal as no shell can use it if they ended the process.
+fn end_by_signal() -> io::Result<Receiver<()>> {
+    let (sender, end) = channel();
+    let runtime = Builder::new_current_thread().enable_io().build()?;
+    let (mut terminate, mut hangup) = {
+        let _entered = runtime.enter();
+        (signal(SignalKind::terminate())?, signal(SignalKind::hangup())?)
+    };
+    let wait = async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
+        }
+        // It may have ended already.
+        let _ = sender.send(());
+    };
+    thread::Builder::new().name("signals".to_owned()).spawn(move || runtime.block_on(wait))?;
+    Ok(end)
+}
+
+fn run(
+    terminal: &mut ratatui::DefaultTerminal,
+    poll: Poll,
+    view: View,
+    end: &Receiver<()>,
+) -> io::Result<()> {
     let ((refresh, asked), (sender, news)) = (channel(), channel());
     // It is left behind at the end, maybe waiting for a proxy that does not answer.
     thread::Builder::new().name("top".to_owned()).spawn(move || ask_on(poll, &asked, &sender))?;
     let mut screen = Screen::new(view);
     terminal.draw(|frame| screen.draw(frame))?;
-    loop {
+    while end.try_recv().is_err() {
         let mut is_changed = false;
         if event::poll(TURN)? {
             is_changed = true;
@@ -85,6 +113,7 @@ fn run(terminal: &mut ratatui::DefaultTerminal, poll: Poll, view: View) -> io::R
             terminal.draw(|frame| screen.draw(frame))?;
         }
     }
+    Ok(())
 }
 
 /// Asks once an interval, or when it is told to, until nobody listens.

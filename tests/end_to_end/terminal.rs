@@ -1,12 +1,14 @@
 //! `ringway latency` and `ringway top` as they are used: in pipes, on a terminal, over a restart of the proxy, and what another
 //! program reads from the files that they save.
 
+use std::fs;
 use std::io::{BufRead as _, BufReader, Read, Write as _};
 use std::net::SocketAddr;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 
 use ringway_backends::{Addresses, Running, start};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use crate::support::{OneUpstream, PATIENCE, Proxy, free_address, ringway, ringway_ends, tool, wait_for};
@@ -44,6 +46,18 @@ impl Scene {
         let (code, said, errors) = self.latency(arguments);
         assert_eq!(code, Some(0), "{arguments:?}: {errors}");
         said
+    }
+
+    /// `ringway top` on a terminal, which script(1) of util-linux gives it; the modes of that terminal are told behind it.
+    fn top(&self) -> (Child, Screen) {
+        let top = format!("{} top --admin {}", env!("CARGO_BIN_EXE_ringway"), self.admin);
+        let shell =
+            format!("stty cols 80 rows 24; {top}; code=$?; echo ended $code, modes: $(stty -a); exit $code");
+        let mut script = Command::new("script");
+        script.args(["-qec", &shell, "/dev/null"]).env("TERM", "xterm-256color");
+        let mut script = script.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let screen = Screen::of(script.stdout.take().unwrap());
+        (script, screen)
     }
 
     /// Each exchange is counted a moment after the client has its answer.
@@ -85,27 +99,45 @@ fn a_watch_ends_when_nobody_reads_it() {
     assert_eq!((ended.code(), line.as_str()), (Some(0), "no exchanges since the start\n"));
 }
 
-/// script(1) of util-linux gives it a terminal.
 #[test]
 fn top_keeps_its_figures_while_the_proxy_is_away() {
     let scene = Scene::new();
     let proxy = scene.proxy();
-    let program = env!("CARGO_BIN_EXE_ringway");
-    let mut script = Command::new("script");
-    let top = format!("stty cols 80 rows 24; {program} top --admin {}", scene.admin);
-    script.args(["-qec", &top, "/dev/null"]).env("TERM", "xterm-256color");
-    let mut script = script.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    let mut keys = script.stdin.take().unwrap();
-    let screen = Screen::of(script.stdout.take().unwrap());
+    let (mut script, screen) = scene.top();
     let begun = screen.until("figuressincethestart", 0);
     drop(proxy);
     let lost = screen.until("cannotbereachedsince", begun);
     let _proxy = scene.proxy();
     screen.until("figuressincethestart", lost);
     // The first key means nothing.
-    keys.write_all(b"xq").unwrap();
+    script.stdin.take().unwrap().write_all(b"xq").unwrap();
     let ended = wait_for("q ends it", PATIENCE, || script.try_wait().unwrap());
     assert_eq!(ended.code(), Some(0));
+}
+
+#[test]
+fn top_gives_the_terminal_back_when_it_is_told_to_end() {
+    let scene = Scene::new();
+    let _proxy = scene.proxy();
+    let (mut script, screen) = scene.top();
+    let begun = screen.until("figuressincethestart", 0);
+    let top = process(&format!("{} top --admin {}", env!("CARGO_BIN_EXE_ringway"), scene.admin));
+    kill_process(top, Signal::TERM).unwrap();
+    let ended = wait_for("SIGTERM ends it", PATIENCE, || script.try_wait().unwrap());
+    assert_eq!(ended.code(), Some(0));
+    let modes = screen.until("ended0,modes:", begun);
+    screen.until("isigicanoniexten", modes);
+}
+
+/// The process with this command line, which begins no other one.
+fn process(line: &str) -> Pid {
+    let is_it = |pid: &i32| {
+        let words = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        String::from_utf8_lossy(&words).replace('\0', " ").trim() == line
+    };
+    let names = fs::read_dir("/proc").unwrap().map(|entry| entry.unwrap().file_name());
+    let pid = names.filter_map(|name| name.to_str()?.parse().ok()).find(is_it).unwrap();
+    Pid::from_raw(pid).unwrap()
 }
 
 /// What was written to a terminal, without blanks, which may as well be jumped over, and escapes.
@@ -191,7 +223,7 @@ fn rows_and_curves_are_what_was_asked_for() {
     let path = folder.path().join("curves.svg").to_str().unwrap().to_owned();
     let said = scene.says(&["--plot", &path, "--by", "backend"]);
     assert_eq!(said.lines().filter(|line| line.ends_with(", 10 exchanges")).count(), 5, "{said}");
-    let svg = std::fs::read_to_string(&path).unwrap();
+    let svg = fs::read_to_string(&path).unwrap();
     assert!(svg.contains(&format!("all {backend}: 10 exchanges")), "{svg}");
 }
 
