@@ -55,18 +55,37 @@ impl<'a> Cost<'a> {
     }
 }
 
+/// What a request costs each, the cheapest first.
+fn costs<'a>(open: OpenLoop, series: &Series<'a>) -> Vec<Cost<'a>> {
+    let proxies = series.subjects().into_iter().filter(|subject| subject.kind != Kind::Direct);
+    let mut costs: Vec<Cost<'a>> = proxies.filter_map(|subject| Cost::new(series, subject, open)).collect();
+    costs.sort_by(|a, b| a.cpu_us.median.total_cmp(&b.cpu_us.median));
+    costs
+}
+
+/// The medians alone, in one sentence.
+pub(super) fn in_short(open: OpenLoop, series: &Series<'_>) -> Option<String> {
+    let cost = |cost: &Cost<'_>| format!("{} µs with `{}`", short(cost.cpu_us.median), cost.subject.name);
+    let costs: Vec<String> = costs(open, series).iter().map(cost).collect();
+    (!costs.is_empty()).then(|| {
+        let rate = whole(f64::from(open.rate));
+        format!(
+            "At {rate} requests a second, the same for all, the CPU time of a request was {}.",
+            list(&costs)
+        )
+    })
+}
+
 /// The cheapest first.
 pub(super) fn at_equal_load(open: Option<OpenLoop>, series: &Series<'_>) -> Finding {
     let question = "What does a request cost where all have the same load?";
     let Some(open) = open else { return Finding::new(question, Vec::new()) };
-    let subjects: Vec<Subject> =
-        series.subjects().into_iter().filter(|subject| subject.kind != Kind::Direct).collect();
-    let mut costs: Vec<Cost<'_>> =
-        subjects.iter().filter_map(|subject| Cost::new(series, subject.clone(), open)).collect();
-    costs.sort_by(|a, b| a.cpu_us.median.total_cmp(&b.cpu_us.median));
+    let costs = costs(open, series);
     let Some(fewest) = costs.iter().map(|cost| cost.rows.len()).min() else {
         return Finding::new(question, Vec::new());
     };
+    let subjects: Vec<Subject> =
+        series.subjects().into_iter().filter(|subject| subject.kind != Kind::Direct).collect();
     let runtimes: Vec<Subject> =
         subjects.iter().filter(|subject| subject.kind == Kind::Runtime).cloned().collect();
     let base = base(&runtimes).and_then(|base| costs.iter().find(|cost| cost.subject == *base));
@@ -127,6 +146,11 @@ mod tests {
         let rows: Vec<Row> = (1..=3).flat_map(of_round).collect();
         let said = at_equal_load(Some(OPEN), &Series::new(&rows)).answers;
         assert_eq!(said[1], "`ring`: 60.0 µs a request (57.0 to 63.0 in 6 runs), 12 % of a core.");
+        assert_eq!(
+            in_short(OPEN, &Series::new(&rows)).unwrap(),
+            "At 2,000 requests a second, the same for all, the CPU time of a request was 60.0 µs with `ring` and 90.0 µs \
+             with `threads`."
+        );
         let expected = "`threads`: 90.0 µs a request (87.0 to 93.0 in 6 runs), 18 % of a core; 50 % more than `ring`, with \
                         ranges apart.";
         assert_eq!(said[2], expected);
@@ -144,5 +168,6 @@ mod tests {
         let said = at_equal_load(Some(OPEN), &Series::new(&rows)).answers.join("\n");
         assert!(said.contains("since the rate was not reached: `threads`."), "{said}");
         assert!(at_equal_load(None, &Series::new(&rows)).answers.is_empty());
+        assert_eq!(in_short(OPEN, &Series::new(&[])), None);
     }
 }

@@ -5,6 +5,7 @@ mod models;
 mod noise;
 mod omission;
 mod ranking;
+mod short;
 
 use crate::bound::{DISTURBING_PCT, is_disturbed};
 use crate::compare::Noise;
@@ -29,6 +30,13 @@ impl Finding {
     fn new(question: &str, answers: Vec<String>) -> Self {
         Self { question: question.to_owned(), answers }
     }
+}
+
+/// What the figures say in a few sentences.
+#[must_use]
+pub fn in_short(setup: &Setup, rows: &[Row]) -> Vec<String> {
+    let series = Series::new(rows);
+    short::in_short(setup, rows, &series, &Noise::new(&series))
 }
 
 /// Everything that the figures say.

@@ -168,10 +168,8 @@ pub(super) fn tally(
 /// `12 %`, or `3.1 % to 12 % (median 8.0 %)`; nothing of nothing.
 pub(super) fn by_how_much(changes: &[f64]) -> Option<String> {
     let Spread { low, median, high } = Spread::of(changes.iter().copied())?;
-    Some(match changes {
-        [_] => percent(median),
-        _ => format!("{} to {} (median {})", percent(low), percent(high), percent(median)),
-    })
+    let [low, median, high] = [low, median, high].map(percent);
+    Some(if low == high { median } else { format!("{low} to {high} (median {median})") })
 }
 
 /// `lower in 4 of 9 settings, by 3.1 % to 12 % (median 8.0 %); …`.
@@ -260,7 +258,7 @@ mod tests {
     #[test]
     fn each_direction_is_judged_for_itself() {
         let both = Tally { worse: vec![0.3], ..tally() };
-        let expected = "higher in 9 of 10 settings, by 10 % to 10 % (median 10 %); appears lower in 1 of 10 settings, by \
+        let expected = "higher in 9 of 10 settings, by 10 %; appears lower in 1 of 10 settings, by \
                         30 %, no more than chance may give";
         assert_eq!(tally_in_words(&both, Metric::RequestsPerSecond), expected);
     }

@@ -7,13 +7,14 @@ use super::figures::{self, Figure};
 use super::reading::{hidden_when, reading};
 use super::table::{self, Table};
 use crate::compare::FEW_ROUNDS;
-use crate::conclusion::{Finding, conclude};
+use crate::conclusion::{Finding, conclude, in_short};
 use crate::plan::{Kind, Tool};
 use crate::row::Row;
 use crate::setup::Setup;
 use crate::summary::{Line, Series};
 use crate::words::{NONE, counted, list, whole};
 
+const IN_SHORT: &str = "In short";
 const CONCLUSION: &str = "Conclusion";
 const SEEN_BY_CLIENTS: &str = "Percentiles seen by the clients";
 const DEAD_BACKENDS: &str = "What clients see of dead backends";
@@ -57,10 +58,11 @@ impl Content {
         let lines = series.lines();
         let figures = figures::all(&setup.plan, &series, own)?;
         let mut blocks = introduction(setup, rows);
-        blocks.extend(conclusion(setup, rows));
-        blocks.extend(experiment(setup, &lines, rows));
+        blocks.extend(short_conclusion(setup, rows));
         blocks.push(Block::Heading("Plots".to_owned()));
         blocks.extend((0..figures.len()).map(Block::Figure));
+        blocks.extend(conclusion(setup, rows));
+        blocks.extend(experiment(setup, &lines, rows));
         blocks.extend(open_loop(setup, &lines));
         blocks.extend(seen_by_clients(&lines));
         blocks.extend(dead_backends(&lines));
@@ -69,10 +71,11 @@ impl Content {
         Ok(Self { title: format!("The sweep: {}", setup.name), blocks, figures })
     }
 
-    /// The tables of the experiment, then the conclusion: what is read first stands last.
+    /// The tables of the experiment, the conclusion, and that in short: what is read first stands last.
     pub(super) fn terminal(&self) -> String {
         let mut tables = String::new();
         let mut conclusion = String::new();
+        let mut short = String::new();
         let mut heading = "";
         for block in &self.blocks {
             match block {
@@ -84,10 +87,14 @@ impl Content {
                 Block::List(items) if heading == CONCLUSION => {
                     items.iter().for_each(|item| conclusion += &format!("- {item}\n"));
                 }
+                Block::List(items) if heading == IN_SHORT => {
+                    short = format!("\n{IN_SHORT}\n");
+                    items.iter().for_each(|item| short += &format!("- {item}\n"));
+                }
                 _ => {}
             }
         }
-        tables + &conclusion
+        tables + &conclusion + &short
     }
 }
 
@@ -139,6 +146,16 @@ fn introduction(setup: &Setup, rows: &[Row]) -> Vec<Block> {
         blocks.push(Block::List(setup.notes.clone()));
     }
     blocks
+}
+
+fn short_conclusion(setup: &Setup, rows: &[Row]) -> Vec<Block> {
+    let sentences = in_short(setup, rows);
+    if sentences.is_empty() {
+        return Vec::new();
+    }
+    let rest = "What these sentences rest on, and how far they may be trusted, stands in the conclusion.";
+    let list = Block::List(sentences);
+    vec![Block::Heading(IN_SHORT.to_owned()), list, Block::Text(rest.to_owned())]
 }
 
 fn conclusion(setup: &Setup, rows: &[Row]) -> Vec<Block> {
