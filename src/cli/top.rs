@@ -11,14 +11,13 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
-use tokio::runtime::Builder;
-use tokio::signal::unix::{SignalKind, signal};
 
 use self::screen::Screen;
 use self::view::View;
 use super::poll::{INTERVAL, Poll};
 use super::{EXIT_OK, fail};
 use crate::config::AdminAddress;
+use crate::control::termination;
 
 /// Watch a running proxy, from its admin API: upstreams, backends, rates, percentiles, health.
 ///
@@ -41,7 +40,8 @@ type News = Result<View, String>;
 
 pub(super) fn top(arguments: &Arguments) -> u8 {
     let done = first(arguments).and_then(|(poll, view)| {
-        let end = end_by_signal()?;
+        // A signal that ended the process would leave the terminal as no shell can use it.
+        let end = termination()?;
         let mut terminal = ratatui::try_init()?;
         let done = run(&mut terminal, poll, view, &end);
         ratatui::restore();
@@ -59,26 +59,6 @@ fn first(arguments: &Arguments) -> io::Result<(Poll, View)> {
     let mut poll = Poll::new(arguments.admin.clone());
     let view = poll.ask(View::ask).map_err(|lost| lost.error)?;
     Ok((poll, view))
-}
-
-/// Tells of SIGTERM or SIGHUP, which would leave the terminal as no shell can use it if they ended the process.
-fn end_by_signal() -> io::Result<Receiver<()>> {
-    let (sender, end) = channel();
-    let runtime = Builder::new_current_thread().enable_io().build()?;
-    let (mut terminate, mut hangup) = {
-        let _entered = runtime.enter();
-        (signal(SignalKind::terminate())?, signal(SignalKind::hangup())?)
-    };
-    let wait = async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = hangup.recv() => {}
-        }
-        // It may have ended already.
-        let _ = sender.send(());
-    };
-    thread::Builder::new().name("signals".to_owned()).spawn(move || runtime.block_on(wait))?;
-    Ok(end)
 }
 
 fn run(

@@ -7,7 +7,9 @@ mod log;
 mod priority;
 mod seal;
 mod serve;
+mod termination;
 
 pub use launch::{Server, start};
 pub use seal::seal;
 pub use serve::{serve, serve_demo};
+pub(crate) use termination::termination;
