@@ -5,7 +5,7 @@ use std::io;
 use plotters::prelude::*;
 
 use super::OwnCurve;
-use super::panels::{Curve, Frame, Panel, Point, accessible, colour, draw, failed};
+use super::panels::{Curve, Frame, LARGE, Panel, Point, SMALL, accessible, colour, draw, failed};
 use crate::plan::{Kind, Plan, Setting, Subject, Tool};
 use crate::stats::Spread;
 use crate::summary::{Metric, Series, is_mostly_hidden, is_rewritten_by, shares_pct};
@@ -58,6 +58,7 @@ fn over_concurrency(
         y,
         ticks: plan.concurrency.iter().map(u32::to_string).collect(),
         columns: all_alive.min(5),
+        panel: SMALL,
     };
     let name = if metric == Metric::RequestsPerSecond { "requests" } else { "cpu" };
     let hollow = if metric == Metric::RequestsPerSecond {
@@ -177,7 +178,8 @@ fn nines(file: &str, title: &str, caption: String, mut panels: Vec<Panel>) -> io
     if panels.is_empty() {
         return Ok(None);
     }
-    let frame = Frame { title: title.to_owned(), x: "percentile", y: "µs", ticks: Vec::new(), columns: 4 };
+    let (title, panel) = (title.to_owned(), LARGE);
+    let frame = Frame { title, x: "percentile", y: "µs", ticks: Vec::new(), columns: 2, panel };
     Ok(Some(Figure { file: file.to_owned(), caption, svg: draw(&frame, &panels)? }))
 }
 

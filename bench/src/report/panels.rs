@@ -23,8 +23,9 @@ const DIRECT: RGBColor = RGBColor(150, 150, 150);
 /// Of whoever has no place.
 const NEWCOMER: RGBColor = RGBColor(120, 60, 160);
 
-const PANEL_WIDTH: u32 = 290;
-const PANEL_HEIGHT: u32 = 250;
+/// Width and height of a panel that stands beside many, and of one whose curves are read closely.
+pub(super) const SMALL: (u32, u32) = (290, 250);
+pub(super) const LARGE: (u32, u32) = (560, 380);
 /// Above the panels: the title, and a line of this height for every row of the legend.
 const HEAD: u32 = 52;
 const LEGEND_ROW: u32 = 24;
@@ -82,6 +83,8 @@ pub(super) struct Frame<'a> {
     /// What stands at 0, 1, 2 and so on of the x axis; empty for an axis over the nines.
     pub(super) ticks: Vec<String>,
     pub(super) columns: usize,
+    /// Width and height of a panel.
+    pub(super) panel: (u32, u32),
 }
 
 /// Anything that goes wrong while drawing.
@@ -93,10 +96,10 @@ pub(super) fn failed(error: impl std::fmt::Display) -> io::Error {
 pub(super) fn draw(frame: &Frame<'_>, panels: &[Panel]) -> io::Result<String> {
     let columns = frame.columns.min(panels.len()).max(1);
     let rows = panels.len().div_ceil(columns).max(1);
-    let width = (PANEL_WIDTH * columns as u32).max(700);
+    let width = (frame.panel.0 * columns as u32).max(700);
     let places = places(&names(panels), width as i32);
     let head = HEAD + LEGEND_ROW * places.last().map_or(1, |(_, (_, row))| row + 1);
-    let size = (width, head + PANEL_HEIGHT * rows as u32);
+    let size = (width, head + frame.panel.1 * rows as u32);
     let mut svg = String::new();
     {
         let root = SVGBackend::with_string(&mut svg, size).into_drawing_area();
@@ -311,7 +314,8 @@ mod tests {
         let curve = Curve { name: "ring".to_owned(), points: vec![Point::at(0.0, 2.0), held_back] };
         let panels = [Panel { title: "5 backends".to_owned(), curves: vec![curve] }];
         let ticks = vec!["2".to_owned(), "10".to_owned()];
-        let frame = Frame { title: "T < U".to_owned(), x: "at a time", y: "requests/s", ticks, columns: 5 };
+        let (title, panel) = ("T < U".to_owned(), SMALL);
+        let frame = Frame { title, x: "at a time", y: "requests/s", ticks, columns: 5, panel };
         let svg = draw(&frame, &panels).unwrap();
         for word in ["ring", "5 backends", "at a time", "requests/s", "<title>T &lt; U</title>"] {
             assert!(svg.contains(word), "{word} is missing in {svg}");
