@@ -6,6 +6,9 @@ use crate::row::Cpu;
 
 /// Per cent of what there is: whoever uses more has no time to spare.
 const FULL_PCT: f64 = 92.0;
+/// The same of a proxy that was at its limit whoever else was: it might have been faster by what is left, and that is what
+/// [`crate::compare::LOWEST_FLOOR`] never ranks.
+const LIMIT_PCT: f64 = 98.0;
 /// Per cent of one core: more taken by programs that do not take part disturbs a run. It is what [`crate::compare`]
 /// ranks at the least from few rounds, and a quiet machine's own threads stay well below it.
 pub const DISTURBING_PCT: f64 = 5.0;
@@ -22,6 +25,9 @@ pub enum Bound {
     Backend,
     /// Client and backends together used up the cores that they share.
     ClientAndBackend,
+    /// The proxy used up its cores, and client and backends theirs: requests a second are what the proxy can do, and what
+    /// a request took is theirs too.
+    Everybody,
     /// All together used up the machine.
     Machine,
     /// Nobody: at few requests at a time all of them mostly wait for each other.
@@ -29,10 +35,16 @@ pub enum Bound {
 }
 
 impl Bound {
-    /// Whether the run measures something else than the proxy.
+    /// Whether the proxy might have answered more requests a second than it did.
     #[must_use]
     pub fn hides_the_proxy(self) -> bool {
         matches!(self, Self::Client | Self::Backend | Self::ClientAndBackend)
+    }
+
+    /// Whether a client or backends without time to spare made requests last longer.
+    #[must_use]
+    pub fn delays_requests(self) -> bool {
+        self.hides_the_proxy() || self == Self::Everybody
     }
 
     /// How the report calls it.
@@ -43,6 +55,7 @@ impl Bound {
             Self::Client => "client",
             Self::Backend => "backend",
             Self::ClientAndBackend => "client + backend",
+            Self::Everybody => "everybody",
             Self::Machine => "machine",
             Self::Waiting => "nobody",
         }
@@ -72,7 +85,13 @@ pub fn bound(cpu: &Cpu, placement: &Placement) -> Bound {
     let is_full = |used_pct: f64, cores: usize| used_pct >= FULL_PCT * cores as f64;
     let proxy_pct = cpu.proxy_pct.unwrap_or(0.0);
     let others_pct = cpu.client_pct + cpu.backend_pct;
-    if is_full(cpu.client_pct, 1) {
+    let is_any_other_full = is_full(cpu.client_pct, 1)
+        || is_full(cpu.backend_pct, 1)
+        || is_full(others_pct, placement.others.len());
+    let is_at_its_limit = proxy_pct >= LIMIT_PCT * placement.proxy.len() as f64;
+    if !placement.is_shared() && is_at_its_limit && is_any_other_full {
+        Bound::Everybody
+    } else if is_full(cpu.client_pct, 1) {
         Bound::Client
     } else if is_full(cpu.backend_pct, 1) {
         Bound::Backend
@@ -113,6 +132,9 @@ mod tests {
         assert_eq!(judge(30.0, 30.0, 40.0, &split), Bound::Waiting);
         let one_each = Placement { proxy: vec![0], others: vec![1] };
         assert_eq!(judge(60.0, 38.0, 97.0, &one_each), Bound::ClientAndBackend);
+        assert_eq!(judge(60.0, 38.0, 98.5, &one_each), Bound::Everybody);
+        assert_eq!(judge(99.0, 20.0, 98.5, &one_each), Bound::Everybody);
+        assert_eq!(judge(50.0, 20.0, 98.5, &one_each), Bound::Proxy);
         let shared = Placement { proxy: vec![0, 1], others: vec![0, 1] };
         assert_eq!(judge(60.0, 40.0, 95.0, &shared), Bound::Machine);
         assert_eq!(judge(95.0, 40.0, 60.0, &shared), Bound::Client);
@@ -130,5 +152,7 @@ mod tests {
     fn only_the_proxy_as_bottleneck_speaks_of_the_proxy() {
         assert!(Bound::Client.hides_the_proxy() && Bound::ClientAndBackend.hides_the_proxy());
         assert!(!Bound::Proxy.hides_the_proxy() && !Bound::Waiting.hides_the_proxy());
+        assert!(!Bound::Everybody.hides_the_proxy() && Bound::Everybody.delays_requests());
+        assert!(Bound::Client.delays_requests() && !Bound::Proxy.delays_requests());
     }
 }

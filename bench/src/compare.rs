@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::bound::Bound;
 use crate::chance::{RARE, at_least, ranges_apart};
-use crate::plan::{Setting, Subject, Tool};
+use crate::plan::{Cell, Setting, Subject, Tool};
 use crate::row::Row;
 use crate::stats::{Spread, apart};
 use crate::summary::{Metric, Series, busy_pct, is_mostly_hidden};
@@ -21,20 +21,21 @@ pub const FEW_ROUNDS: usize = 3;
 #[derive(Debug)]
 pub struct Noise(BTreeMap<(Tool, u32, Metric), Floor>);
 
-/// From the A/A pairs of one tool, concurrency and metric. Differences are fractions.
+/// From the A/A pairs of one tool, concurrency and metric, and the floor of the tool. Differences are fractions.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Floor {
     /// The largest difference between the medians of a cell and of the same cell again: what is compared elsewhere, too.
     pub measured: f64,
     /// The largest difference within one round.
     pub of_one_round: f64,
-    /// What a difference has to exceed to be ranked.
+    /// What a difference has to exceed to be ranked: the largest difference between medians at any concurrency of the
+    /// tool, since few pairs may happen to be alike.
     pub floor: f64,
     /// The same for a difference that is known from fewer than [`FEW_ROUNDS`] rounds.
     pub of_few: f64,
     /// How many rounds there were.
     pub rounds: usize,
-    /// How many pairs there were.
+    /// How many pairs the floor comes from.
     pub pairs: usize,
 }
 
@@ -51,6 +52,12 @@ impl Distances {
         self.of_rounds.extend(pairs.iter().filter_map(|(first, again)| apart(*first, *again)));
         self.of_medians.extend(medians(pairs).and_then(|(first, again)| apart(first, again)));
         self.rounds = self.rounds.max(pairs.len());
+    }
+
+    fn extend(&mut self, other: &Self) {
+        self.of_medians.extend(&other.of_medians);
+        self.of_rounds.extend(&other.of_rounds);
+        self.rounds = self.rounds.max(other.rounds);
     }
 }
 
@@ -79,8 +86,9 @@ impl Noise {
         let floor = |(kind, own): (&(Tool, u32, Metric), &Distances)| {
             let alike =
                 distances.iter().filter(|((tool, _, metric), _)| (*tool, *metric) == (kind.0, kind.2));
-            let of_all = largest(alike.flat_map(|(_, distances)| distances.of_rounds.clone()));
-            Some((*kind, Floor::of(own, of_all?)?))
+            let mut of_tool = Distances::default();
+            alike.for_each(|(_, distances)| of_tool.extend(distances));
+            Some((*kind, Floor::of(own, &of_tool)?))
         };
         Self(distances.iter().filter_map(floor).collect())
     }
@@ -98,15 +106,15 @@ impl Noise {
 }
 
 impl Floor {
-    /// From the pairs; `of_all` is the largest difference within one round of the tool, whatever the concurrency: few
-    /// pairs may happen to be alike.
-    fn of(distances: &Distances, of_all: f64) -> Option<Self> {
-        let measured = largest(distances.of_medians.iter().copied())?;
-        let of_one_round = largest(distances.of_rounds.iter().copied())?;
-        let rounds = distances.rounds;
-        let of_few = of_all.max(LOWEST_FLOOR_OF_FEW);
-        let floor = if rounds < FEW_ROUNDS { of_few } else { measured.max(LOWEST_FLOOR) };
-        Some(Self { measured, of_one_round, floor, of_few, rounds, pairs: distances.of_medians.len() })
+    /// From the pairs of one concurrency, and those of the tool at all of them.
+    fn of(own: &Distances, of_tool: &Distances) -> Option<Self> {
+        let of = |distances: &[f64]| largest(distances.iter().copied());
+        let (measured, of_one_round) = (of(&own.of_medians)?, of(&own.of_rounds)?);
+        let of_few = of(&of_tool.of_rounds)?.max(LOWEST_FLOOR_OF_FEW);
+        let is_few = own.rounds < FEW_ROUNDS;
+        let floor = if is_few { of_few } else { of(&of_tool.of_medians)?.max(LOWEST_FLOOR) };
+        let pairs = of_tool.of_medians.len();
+        Some(Self { measured, of_one_round, floor, of_few, rounds: own.rounds, pairs })
     }
 }
 
@@ -145,6 +153,14 @@ pub struct Judgement {
     pub is_at_least: bool,
     /// By how many per cent of a core the subject was busier than the other; only where CPU time is compared.
     pub busier_pct: Option<f64>,
+}
+
+impl Judgement {
+    /// Whether the two could be told apart if they were far enough from each other.
+    #[must_use]
+    pub fn is_compared(&self) -> bool {
+        matches!(self.verdict, Verdict::Better(_) | Verdict::Worse(_) | Verdict::WithinNoise)
+    }
 }
 
 /// Compares `subject` with `base` in one setting.
@@ -200,10 +216,10 @@ fn busier_pct(ours: &[&Row], theirs: &[&Row]) -> Option<f64> {
     Some(median(ours)? - median(theirs)?)
 }
 
-/// Whether the proxy itself was the bottleneck in every round: then another one that only client or backend held back
+/// Whether the proxy itself had no time to spare in any round: then another one that only client or backend held back
 /// is faster by what was measured or by more.
 fn is_at_its_limit(rows: &[&Row]) -> bool {
-    rows.iter().all(|row| row.bound == Bound::Proxy)
+    rows.iter().all(|row| matches!(row.bound, Bound::Proxy | Bound::Everybody))
 }
 
 /// Whether every figure of the one is above (or below) every figure of the other: then also in every round.
@@ -223,6 +239,17 @@ pub struct Twins {
 }
 
 impl Twins {
+    /// By which fraction the two of each A/A pair differ, round by round.
+    #[must_use]
+    pub fn distances(series: &Series<'_>, metric: Metric) -> Vec<f64> {
+        let twins = series.cells().filter(|cell| cell.is_twin);
+        let of_one = |twin: &Cell| {
+            let of = |is_twin| series.rows(&twin.subject, twin.setting, is_twin);
+            pairs(of(false), of(true), metric)
+        };
+        twins.flat_map(of_one).filter_map(|(first, again)| apart(first, again)).collect()
+    }
+
     /// Compares every A/A pair in every metric.
     #[must_use]
     pub fn of(series: &Series<'_>) -> Self {
@@ -246,7 +273,7 @@ impl Twins {
 /// is counted for the proxy alone, but it is not independent of them: who waits for a slow client pays for falling asleep
 /// and waking up. That is told by [`Judgement::busier_pct`].
 fn is_hidden(ours: &[&Row], theirs: &[&Row], metric: Metric) -> bool {
-    metric != Metric::CpuPerRequest && (is_mostly_hidden(ours) || is_mostly_hidden(theirs))
+    is_mostly_hidden(ours, metric) || is_mostly_hidden(theirs, metric)
 }
 
 /// Errors are answered faster than requests: who makes some is not compared.
@@ -425,12 +452,12 @@ mod tests {
             };
             (1..=rounds).flat_map(of_round).collect::<Vec<Row>>()
         };
-        let floor = |rows: &[Row]| {
-            let noise = Noise::new(&Series::new(rows));
-            noise.floor(setting(), Metric::RequestsPerSecond).unwrap().floor
-        };
-        assert_eq!(floor(&rows(2)), 0.5);
-        assert_eq!(floor(&rows(3)), LOWEST_FLOOR);
+        for rounds in [2, 3] {
+            let noise = Noise::new(&Series::new(&rows(rounds)));
+            let floor = noise.floor(setting(), Metric::RequestsPerSecond).unwrap();
+            assert_eq!((floor.floor, floor.pairs), (0.5, 2), "that of two at a time, in {rounds} rounds");
+            assert!(floor.measured < 0.02);
+        }
     }
 
     #[test]

@@ -9,9 +9,8 @@ use crate::stats::Spread;
 
 /// Puts rows into the terms of those that are written today, which stay as they are.
 ///
-/// The mean of wrk is [`wrk::mean_ms`] instead of what wrk prints. Shares of CPU time were of the client's whole life,
-/// of which some milliseconds are its start: they become those of the measurement, and the bottleneck is judged by
-/// them. A set-up that does not tell what starting a client takes leaves the client with that: it seems a little busier
+/// The mean of wrk is [`wrk::mean_ms`] instead of what wrk prints. The bottleneck is judged by today's rule. Shares of CPU time were of the client's whole life,
+/// of which some milliseconds are its start: they become those of the measurement. A set-up that does not tell what starting a client takes leaves the client with that: it seems a little busier
 /// than it was, and a run near the limit counts as the client's rather than as the proxy's.
 pub fn renew(rows: &mut [Row], setup: &Setup) {
     let lives = Tool::ALL.map(|tool| (tool, longer_seconds(rows, tool)));
@@ -24,8 +23,8 @@ pub fn renew(rows: &mut [Row], setup: &Setup) {
             let longer = lives.iter().find(|(of, _)| *of == tool).map_or(0.0, |(_, seconds)| *seconds);
             let start_us = setup.start_up_us.get(&tool).copied().unwrap_or(0);
             row.cpu = of_the_measurement(row, longer, start_us as f64 / 1e6);
-            row.bound = bound(&row.cpu, &setup.placement);
         }
+        row.bound = bound(&row.cpu, &setup.placement);
     }
 }
 

@@ -70,10 +70,15 @@ pub fn busy_pct(row: &Row) -> Option<f64> {
     row.is_good().then_some(us_a_second / 1e4)
 }
 
-/// Whether client or backend was the bottleneck in half of these runs or more.
+/// Whether in half of these runs or more this figure says more of the client or the backends than of the proxy.
 #[must_use]
-pub fn is_mostly_hidden(rows: &[&Row]) -> bool {
-    2 * rows.iter().filter(|row| row.bound.hides_the_proxy()).count() >= rows.len()
+pub fn is_mostly_hidden(rows: &[&Row], metric: Metric) -> bool {
+    let is_hidden = |row: &&&Row| match metric {
+        Metric::RequestsPerSecond => row.bound.hides_the_proxy(),
+        Metric::CpuPerRequest => false,
+        Metric::ClientP99 | Metric::ProxyP99 => row.bound.delays_requests(),
+    };
+    2 * rows.iter().filter(is_hidden).count() >= rows.len().max(1)
 }
 
 /// The good rows of each cell, in the order of their rounds.
@@ -280,7 +285,7 @@ fn most_frequent(rows: &[&Row]) -> (Bound, usize) {
 fn doubt(bound: Bound) -> u8 {
     match bound {
         Bound::Client | Bound::Backend | Bound::ClientAndBackend => 3,
-        Bound::Machine => 2,
+        Bound::Machine | Bound::Everybody => 2,
         Bound::Proxy => 1,
         Bound::Waiting => 0,
     }

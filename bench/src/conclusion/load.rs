@@ -65,7 +65,10 @@ fn costs<'a>(open: OpenLoop, series: &Series<'a>) -> Vec<Cost<'a>> {
 
 /// The medians alone, in one sentence.
 pub(super) fn in_short(open: OpenLoop, series: &Series<'_>) -> Option<String> {
-    let cost = |cost: &Cost<'_>| format!("{} µs with `{}`", short(cost.cpu_us.median), cost.subject.name);
+    let cost = |cost: &Cost<'_>| {
+        let Spread { low, median, high } = cost.cpu_us;
+        format!("{} µs ({} to {}) with `{}`", short(median), short(low), short(high), cost.subject.name)
+    };
     let costs: Vec<String> = costs(open, series).iter().map(cost).collect();
     (!costs.is_empty()).then(|| {
         let rate = whole(f64::from(open.rate));
@@ -148,8 +151,8 @@ mod tests {
         assert_eq!(said[1], "`ring`: 60.0 µs a request (57.0 to 63.0 in 6 runs), 12 % of a core.");
         assert_eq!(
             in_short(OPEN, &Series::new(&rows)).unwrap(),
-            "At 2,000 requests a second, the same for all, the CPU time of a request was 60.0 µs with `ring` and 90.0 µs \
-             with `threads`."
+            "At 2,000 requests a second, the same for all, the CPU time of a request was 60.0 µs (57.0 to 63.0) with \
+             `ring` and 90.0 µs (87.0 to 93.0) with `threads`."
         );
         let expected = "`threads`: 90.0 µs a request (87.0 to 93.0 in 6 runs), 18 % of a core; 50 % more than `ring`, with \
                         ranges apart.";

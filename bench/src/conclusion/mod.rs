@@ -1,5 +1,6 @@
 //! The conclusion, in words, from the figures alone: which was faster at what, by how much, outside the noise or not.
 
+mod dead;
 mod load;
 mod models;
 mod noise;
@@ -14,8 +15,9 @@ use crate::row::Row;
 use crate::setup::Setup;
 use crate::stats::Spread;
 use crate::summary::{Counts, Series, shares_pct};
-use crate::words::{counted, list, short, whole};
+use crate::words::{counted, list, whole};
 pub(crate) use omission::threshold_ms;
+pub use short::{Against, Difference, Ranked, Short};
 
 /// A heading and what is to be said below it, a sentence or two an item.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,9 +34,9 @@ impl Finding {
     }
 }
 
-/// What the figures say in a few sentences.
+/// What the figures say, for those who read no more.
 #[must_use]
-pub fn in_short(setup: &Setup, rows: &[Row]) -> Vec<String> {
+pub fn in_short(setup: &Setup, rows: &[Row]) -> Short {
     let series = Series::new(rows);
     short::in_short(setup, rows, &series, &Noise::new(&series))
 }
@@ -44,8 +46,8 @@ pub fn in_short(setup: &Setup, rows: &[Row]) -> Vec<String> {
 pub fn conclude(setup: &Setup, rows: &[Row]) -> Vec<Finding> {
     let series = Series::new(rows);
     let noise = Noise::new(&series);
-    let mut findings = vec![Finding::new("Was the machine quiet?", quiet(rows))];
-    findings.push(Finding::new("Was every request answered?", answered(rows)));
+    let mut findings = vec![Finding::new("Was the machine quiet?", quiet(&series, rows))];
+    findings.push(Finding::new("Was every request answered?", answered(&series, rows)));
     findings.extend(models::threaded_or_asynchronous(setup, &series, &noise));
     findings.extend(ranking::who_was_ahead(&series, &noise));
     findings.extend(ranking::comparisons(&series, &noise));
@@ -68,7 +70,9 @@ fn base(rows: &[Subject]) -> Option<&Subject> {
     rows.iter().find(|subject| subject.name == "ring").or_else(|| rows.first())
 }
 
-fn answered(rows: &[Row]) -> Vec<String> {
+const IN_BOTH_COUNTS: &str = "`ab` calls an answer failed that has another length than the first one, so an error page is in both counts.";
+
+fn answered(series: &Series<'_>, rows: &[Row]) -> Vec<String> {
     let mut answers = Vec::new();
     for (kind, who) in [(Kind::Runtime, "Ringway"), (Kind::Peer, "the other proxies")] {
         for (is_whole, where_) in [(true, "with all backends alive"), (false, "with some of them dead")] {
@@ -82,7 +86,11 @@ fn answered(rows: &[Row]) -> Vec<String> {
             }
         }
     }
-    answers.extend(when_dead_backends_are_met(rows));
+    let is_in_both = |row: &Row| row.warmup_failed > 0 || (row.answers.failed > 0 && row.answers.non_2xx > 0);
+    if rows.iter().any(|row| row.is_good() && is_in_both(row)) {
+        answers.push(IN_BOTH_COUNTS.to_owned());
+    }
+    answers.extend(dead::when_they_are_met(series));
     let broken = rows.iter().filter(|row| !row.is_good()).count();
     if broken > 0 {
         answers.push(format!("{} could not be made; the raw figures say why.", counted(broken, "run")));
@@ -90,35 +98,12 @@ fn answered(rows: &[Row]) -> Vec<String> {
     answers
 }
 
-/// How long all proxies leave a backend alone after a failed connect: `bench/peers/`.
-const LEFT_ALONE_SECONDS: f64 = 10.0;
-
-/// Not while it is measured, as a rule: the warm-up takes the failures.
-fn when_dead_backends_are_met(rows: &[Row]) -> Option<String> {
-    let is_broken = |row: &&Row| {
-        let Setting { configured, alive, .. } = row.cell.setting;
-        row.is_good() && alive < configured
-    };
-    let longest = rows.iter().filter(is_broken).map(|row| row.answers.seconds).reduce(f64::max)?;
-    let what = if longest < LEFT_ALONE_SECONDS {
-        "so a dead backend is met in the warm-up and, as a rule, not again while it is measured. The measured counts say how a proxy \
-         spreads requests over those that are left, and the warm-up's what its clients see when a backend dies"
-    } else {
-        "so dead backends are met in the warm-up, and in the longest runs again"
-    };
-    Some(format!(
-        "After a failed connect every proxy here leaves a backend alone for {LEFT_ALONE_SECONDS:.0} s (HAProxy until a check \
-         finds it, once a second), and the longest run with dead backends took {} s: {what}.",
-        short(longest)
-    ))
-}
-
 fn answered_by(who: &str, where_: &str, counts: Counts) -> String {
     let Counts { completed, failed, non_2xx, warmup_failed } = counts;
     let number = |count: u64| whole(count as f64);
     format!(
         "Of {} requests through {who} {where_}, {} failed and {} had another answer than 2xx; before the \
-         measurements, while it warmed up, {} did.",
+         measurements, while it warmed up, the two counts came to {} together.",
         number(completed),
         number(failed),
         number(non_2xx),
@@ -184,7 +169,7 @@ fn bottlenecks(rows: &[Row]) -> Vec<String> {
 }
 
 /// What other programs did meanwhile.
-fn quiet(rows: &[Row]) -> Vec<String> {
+fn quiet(series: &Series<'_>, rows: &[Row]) -> Vec<String> {
     let good: Vec<&Row> = rows.iter().filter(|row| row.is_good()).collect();
     let disturbed = good.iter().filter(|row| is_disturbed(&row.cpu)).count();
     let Some(taken) = Spread::of(good.iter().map(|row| row.cpu.foreign_pct)) else { return Vec::new() };
@@ -202,7 +187,9 @@ fn quiet(rows: &[Row]) -> Vec<String> {
     );
     let many =
         "**This machine was not quiet**: take the figures for a trial, not for a measurement.".to_owned();
-    if 4 * disturbed > good.len() { vec![many, told] } else { vec![told] }
+    let mut answers = if 4 * disturbed > good.len() { vec![many, told] } else { vec![told] };
+    answers.extend(noise::within_a_round(series));
+    answers
 }
 
 #[cfg(test)]
@@ -296,21 +283,6 @@ mod tests {
     }
 
     #[test]
-    fn where_dead_backends_are_met_is_told_with_the_longest_run() {
-        let mut rows = rounds(80.0);
-        assert!(!said(&rows).contains("leaves a backend alone"));
-        rows.iter_mut().for_each(|row| row.cell.setting.alive = 2);
-        rows[0].answers.seconds = 2.4;
-        let text = said(&rows);
-        assert!(
-            text.contains("with dead backends took 2.40 s: so a dead backend is met in the warm-up"),
-            "{text}"
-        );
-        rows[0].answers.seconds = 12.0;
-        assert!(said(&rows).contains("and in the longest runs again."));
-    }
-
-    #[test]
     fn failures_and_shares_are_told() {
         let mut rows = rounds(80.0);
         rows[0].answers.non_2xx = 7;
@@ -319,6 +291,13 @@ mod tests {
         assert!(
             text.contains("150,000 requests through Ringway with all backends alive, 0 failed and 7 had"),
             "{text}"
+        );
+        assert!(!text.contains("is in both counts"));
+        rows[0].warmup_failed = 4;
+        let both = said(&rows);
+        assert!(
+            both.contains("the two counts came to 4 together.") && both.contains("is in both counts"),
+            "{both}"
         );
         assert!(text.contains("`ring`: a backend's share was at most 0.20 percentage points off"), "{text}");
     }

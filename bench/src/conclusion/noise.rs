@@ -4,6 +4,7 @@ use super::ranking::tally;
 use crate::chance::{RARE, ranges_apart};
 use crate::compare::{FEW_ROUNDS, Noise, Tally, Twins};
 use crate::plan::{Kind, Subject, Tool};
+use crate::stats::Spread;
 use crate::summary::{Metric, Series};
 use crate::words::{counted, list, percent, whole};
 
@@ -44,6 +45,18 @@ pub(super) fn size(series: &Series<'_>, noise: &Noise) -> Vec<String> {
     answers
 }
 
+/// How much a machine that seems quiet differs from itself from one minute to the next.
+pub(super) fn within_a_round(series: &Series<'_>) -> Option<String> {
+    let distances = Twins::distances(series, Metric::RequestsPerSecond);
+    let Spread { median, high, .. } = Spread::of(distances)?;
+    Some(format!(
+        "All the same, a cell that was run twice in one round differed from itself in requests a second by {} in the median and by {} at most: \
+         not all that disturbs a run is seen in CPU time.",
+        percent(median),
+        percent(high)
+    ))
+}
+
 /// The largest of `n` differences of equals is exceeded by one more of them in one of `n + 1` cases.
 fn weakness(noise: &Noise) -> Option<String> {
     let pairs: Vec<usize> = noise.floors().map(|(_, floor)| floor.pairs).collect();
@@ -56,8 +69,8 @@ fn weakness(noise: &Noise) -> Option<String> {
         format!("1 of {} to {}", fewest + 1, most + 1)
     };
     Some(format!(
-        "This floor is weak. For each tool and concurrency it is the largest of {of}, and the difference of one more pair of \
-         equals would exceed it in {cases} cases. It is the ranges that lie apart, and how many settings say the same, \
+        "The largest of a tool, at any concurrency, is its floor, and a weak one: it is the largest of {of}, and the difference of one more pair \
+         of equals would exceed it in {cases} cases. It is the ranges that lie apart, and how many settings say the same, \
          that carry a ranking."
     ))
 }

@@ -25,9 +25,15 @@ impl Both {
         Some(Self { subject: subject.clone(), due: p99(due)?, sent: p99(sent)?, rounds: fewer })
     }
 
-    /// Whether every round counted from when requests were due lies above every round counted from when they were sent.
-    fn is_visible(&self) -> bool {
-        self.rounds > 1 && self.due.low > self.sent.high
+    /// What the two tell, where only a stall of `threshold_us` shows.
+    fn verdict(&self, threshold_us: f64) -> Verdict {
+        let is_higher = self.due.low > self.sent.high;
+        match (self.rounds > 1, self.due.high < self.sent.low) {
+            (true, _) if is_higher && self.due.median > threshold_us => Verdict::Visible,
+            (true, _) if is_higher => Verdict::TooShort,
+            (true, true) => Verdict::Reversed,
+            _ => Verdict::Overlap,
+        }
     }
 
     fn in_words(&self) -> String {
@@ -43,6 +49,19 @@ impl Both {
     }
 }
 
+/// What can be said of the two ways of counting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    /// Every round counted from when requests were due lies above every one from when they were sent.
+    Visible,
+    /// So it is, by less than a stall that could have kept requests back.
+    TooShort,
+    /// It is the other way round, which no omission can do.
+    Reversed,
+    /// The ranges overlap.
+    Overlap,
+}
+
 /// The stall in milliseconds from which on a request leaves later than it is due: before, a connection is still free.
 pub(crate) fn threshold_ms(open: OpenLoop) -> f64 {
     1e3 * f64::from(open.connections) / f64::from(open.rate.max(1))
@@ -56,19 +75,39 @@ pub(super) fn hidden_by_omission(open: Option<OpenLoop>, series: &Series<'_>) ->
     let (Some(open), Some(rounds)) = (open, all.iter().map(|both| both.rounds).min()) else {
         return Finding::new(question, Vec::new());
     };
-    let (visible, invisible): (Vec<&Both>, Vec<&Both>) = all.iter().partition(|both| both.is_visible());
-    let mut answers: Vec<String> = visible.into_iter().map(Both::in_words).collect();
-    if !invisible.is_empty() {
-        let names: Vec<String> = invisible.iter().map(|both| format!("`{}`", both.subject.name)).collect();
-        answers.push(format!(
-            "Not visible here with {}: the client's p99 over the rounds is not higher from when requests were due than from \
-             when they were sent.",
-            list(&names)
-        ));
+    let threshold_us = 1e3 * threshold_ms(open);
+    let of = |wanted| all.iter().filter(move |both| both.verdict(threshold_us) == wanted);
+    let mut answers: Vec<String> = of(Verdict::Visible).map(Both::in_words).collect();
+    let rest = [
+        (
+            Verdict::Overlap,
+            "Not visible here with",
+            "over the rounds, the ranges of the client's p99 from when requests were due and \
+         from when they were sent overlap",
+        ),
+        (
+            Verdict::TooShort,
+            "Not visible here with",
+            "the client's p99 is higher from when requests were due in every round, but below what a \
+         stall has to last to keep a request back; what is seen is how late the client itself is",
+        ),
+        (
+            Verdict::Reversed,
+            "The wrong way round with",
+            "the client's p99 is lower from when requests were due in every round, which \
+         no omission explains: so much do two runs of the same differ",
+        ),
+    ];
+    for (verdict, what, why) in rest {
+        let names: Vec<String> = of(verdict).map(|both| format!("`{}`", both.subject.name)).collect();
+        if !names.is_empty() {
+            answers.push(format!("{what} {}: {why}.", list(&names)));
+        }
     }
     answers.push(format!(
-        "At {} requests a second on {} a request leaves late only when all of them wait, so when answers stall for more than \
-         {} ms. What is shorter looks the same in both ways of counting: there this part can show no omission.",
+        "At {} requests a second on {} the proxy makes a request leave late only when all of them wait, so when answers stall for more \
+         than {} ms. The client starts requests a little late by itself, which raises all figures from when they were due: a \
+         shorter difference is no omission.",
         whole(f64::from(open.rate)),
         counted(open.connections as usize, "connection"),
         short(threshold_ms(open))
@@ -103,8 +142,8 @@ mod tests {
 
     #[test]
     fn a_difference_is_claimed_where_the_rounds_lie_apart() {
-        let text = said([1000.0, 2000.0, 3000.0], 300.0);
-        let expected = "`ring`: the client's p99 was 2,000 µs (1,000 to 3,000) from when requests were due, and 300 µs (300 to \
+        let text = said([1e5, 2e5, 3e5], 300.0);
+        let expected = "`ring`: the client's p99 was 200,000 µs (100,000 to 300,000) from when requests were due, and 300 µs (300 to \
                         300) from when they were sent. The ranges are apart.";
         assert!(text.starts_with(expected) && !text.contains("Not visible"), "{text}");
         assert!(text.contains("by chance in 5.0 %"), "{text}");
@@ -112,9 +151,16 @@ mod tests {
 
     #[test]
     fn what_cannot_be_seen_is_not_claimed_and_the_limit_is_told() {
-        for due in [[250.0, 400.0, 500.0], [100.0, 100.0, 100.0]] {
+        for (due, says) in [
+            ([250.0, 400.0, 500.0], "Not visible here with `ring`: over the rounds, the ranges"),
+            (
+                [400.0, 500.0, 600.0],
+                "Not visible here with `ring`: the client's p99 is higher from when requests were due",
+            ),
+            ([100.0, 100.0, 100.0], "The wrong way round with `ring`"),
+        ] {
             let text = said(due, 300.0);
-            assert!(text.starts_with("Not visible here with `ring`") && !text.contains("apart"), "{text}");
+            assert!(text.starts_with(says) && !text.contains("apart"), "{text}");
             assert!(text.contains("on 50 connections") && text.contains("for more than 25.0 ms"), "{text}");
         }
     }

@@ -165,14 +165,14 @@ pub(super) fn tally(
     Tally::of(settings.into_iter().map(|setting| judge(series, noise, pair, setting, metric)))
 }
 
-/// `12 %`, or `3.1 % to 12 % (median 8.0 %)`; nothing of nothing.
+/// `12 %`, or `3.1 % to 12 % (median of these 8.0 %)`; nothing of nothing.
 pub(super) fn by_how_much(changes: &[f64]) -> Option<String> {
     let Spread { low, median, high } = Spread::of(changes.iter().copied())?;
     let [low, median, high] = [low, median, high].map(percent);
-    Some(if low == high { median } else { format!("{low} to {high} (median {median})") })
+    Some(if low == high { median } else { format!("{low} to {high} (median of these {median})") })
 }
 
-/// `lower in 4 of 9 settings, by 3.1 % to 12 % (median 8.0 %); …`.
+/// `lower in 4 of 9 settings, by 3.1 % to 12 % (median of these 8.0 %); …`.
 pub(super) fn tally_in_words(tally: &Tally, metric: Metric) -> String {
     let (better, worse) = if metric.is_more_better() { ("higher", "lower") } else { ("lower", "higher") };
     let all = counted(tally.settings(), "setting");

@@ -1,28 +1,77 @@
-//! The conclusion in a few sentences, for those who read no more.
+//! The conclusion for those who read no more: a table of differences and two sentences.
 
 use super::{base, load, of_kind};
-use crate::compare::{Noise, Tally, judge};
-use crate::plan::{Kind, Subject};
+use crate::compare::{Judgement, Noise, Tally, judge};
+use crate::plan::{Kind, Setting, Subject};
 use crate::row::Row;
 use crate::setup::Setup;
 use crate::stats::Spread;
 use crate::summary::{Counts, Metric, Series};
-use crate::words::{counted, percent, whole};
+use crate::words::whole;
 
-/// Which figures stand in it.
-const METRICS: [Metric; 2] = [Metric::CpuPerRequest, Metric::RequestsPerSecond];
+/// What was found.
+#[derive(Debug)]
+pub struct Short {
+    /// Whether everything was answered.
+    pub answered: Option<String>,
+    /// Which subject the others are held against.
+    pub base: String,
+    /// All others.
+    pub against: Vec<Against>,
+    /// What a request costs where all have the same load.
+    pub cost: Option<String>,
+}
 
-/// Whether all was answered, how the others differ from the default runtime, and what a request costs.
-pub(super) fn in_short(setup: &Setup, rows: &[Row], series: &Series<'_>, noise: &Noise) -> Vec<String> {
-    let mut sentences: Vec<String> = answered(rows).into_iter().collect();
+/// One subject against the base, over the settings of all closed-loop tools.
+#[derive(Debug, PartialEq)]
+pub struct Against {
+    /// Who.
+    pub subject: String,
+    /// In CPU time of the proxy a request.
+    pub cpu: Difference,
+    /// In requests a second.
+    pub requests: Difference,
+}
+
+/// By how much two subjects differ.
+#[derive(Debug, PartialEq)]
+pub struct Difference {
+    /// How many settings were run with both.
+    pub settings: usize,
+    /// In how many the two could be compared.
+    pub compared: usize,
+    /// In how many of these the subject's median was the higher one.
+    pub higher: usize,
+    /// The median over these of the difference, a fraction of the base's figure.
+    pub median: Option<f64>,
+    /// In how many the subject's figure was higher and ranked.
+    pub ranked_higher: Ranked,
+    /// The same of a lower one.
+    pub ranked_lower: Ranked,
+}
+
+/// Differences outside the noise that point one way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ranked {
+    /// How many.
+    pub count: usize,
+    /// Whether they are more than chance may give.
+    pub is_sure: bool,
+}
+
+/// From the figures.
+pub(super) fn in_short(setup: &Setup, rows: &[Row], series: &Series<'_>, noise: &Noise) -> Short {
     let runtimes = of_kind(series, Kind::Runtime);
-    if let Some(base) = base(&runtimes) {
-        let others = runtimes.iter().filter(|subject| *subject != base).cloned();
-        let others = others.chain(of_kind(series, Kind::Peer));
-        sentences.extend(others.filter_map(|other| against(series, noise, (&other, base))));
+    let base = base(&runtimes);
+    let others = runtimes.iter().filter(|subject| Some(*subject) != base).cloned();
+    let others = others.chain(of_kind(series, Kind::Peer));
+    let against = base.map(|base| others.map(|other| against(series, noise, (&other, base))).collect());
+    Short {
+        answered: answered(rows),
+        base: base.map_or_else(String::new, |base| base.name.clone()),
+        against: against.unwrap_or_default(),
+        cost: setup.plan.open.and_then(|open| load::in_short(open, series)),
     }
-    sentences.extend(setup.plan.open.and_then(|open| load::in_short(open, series)));
-    sentences
 }
 
 fn answered(rows: &[Row]) -> Option<String> {
@@ -38,87 +87,78 @@ fn answered(rows: &[Row]) -> Option<String> {
     })
 }
 
-/// Over the settings of all tools together.
-fn against(series: &Series<'_>, noise: &Noise, pair: (&Subject, &Subject)) -> Option<String> {
-    let (other, base) = pair;
-    let figure = |metric| {
+fn against(series: &Series<'_>, noise: &Noise, pair: (&Subject, &Subject)) -> Against {
+    let difference = |metric| {
         let settings = series.settings().into_iter().filter(|setting| !setting.tool.is_open());
-        let tally = Tally::of(settings.map(|setting| judge(series, noise, pair, setting, metric)));
-        (tally.settings() > 0).then(|| in_words(&tally, metric))
+        let judged = settings.map(|setting| (setting, judge(series, noise, pair, setting, metric)));
+        difference(series, pair, &judged.collect::<Vec<_>>(), metric)
     };
-    let figures: Vec<String> = METRICS.into_iter().filter_map(figure).collect();
-    let found = format!("`{}` against `{}`: {}.", other.name, base.name, figures.join("; "));
-    (!figures.is_empty()).then_some(found)
-}
-
-/// `requests a second of 9 settings: lower in 6 (by 12 % in the median), higher in none, 3 within the noise`.
-fn in_words(tally: &Tally, metric: Metric) -> String {
-    let (better, worse) = if metric.is_more_better() { ("higher", "lower") } else { ("lower", "higher") };
-    let mut parts = [direction(tally, better, &tally.better), direction(tally, worse, &tally.worse)];
-    if tally.worse.len() > tally.better.len() {
-        parts.reverse();
+    Against {
+        subject: pair.0.name.clone(),
+        cpu: difference(Metric::CpuPerRequest),
+        requests: difference(Metric::RequestsPerSecond),
     }
-    let mut parts = parts.to_vec();
-    let rest = [
-        (tally.within_noise, "within the noise"),
-        (tally.hidden, "hidden by the client or the backend"),
-        (tally.failed, "with a failed request"),
-    ];
-    parts.extend(rest.into_iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")));
-    format!("{} in {}: {}", metric.title(), counted(tally.settings(), "setting"), parts.join(", "))
 }
 
-fn direction(tally: &Tally, word: &str, changes: &[f64]) -> String {
-    let found = changes.len();
-    let Some(by) = Spread::of(changes.iter().copied()) else { return format!("{word} in none") };
-    let chance = if tally.is_sure(found) { "" } else { ", no more than chance may give" };
-    format!("{word} in {found} (by {} in the median{chance})", percent(by.median))
+fn difference(
+    series: &Series<'_>,
+    (subject, base): (&Subject, &Subject),
+    judged: &[(Setting, Judgement)],
+    metric: Metric,
+) -> Difference {
+    let median = |subject, setting| Some(series.spread(subject, setting, metric)?.median);
+    let change = |setting| Some(median(subject, setting)? / median(base, setting)? - 1.0);
+    let compared = judged.iter().filter(|(_, judgement)| judgement.is_compared());
+    let changes: Vec<f64> = compared.filter_map(|(setting, _)| change(*setting)).collect();
+    let tally = Tally::of(judged.iter().map(|(_, judgement)| *judgement));
+    let ranked = |count| Ranked { count, is_sure: tally.is_sure(count) };
+    let (better, worse) = (ranked(tally.better.len()), ranked(tally.worse.len()));
+    let (ranked_higher, ranked_lower) =
+        if metric.is_more_better() { (better, worse) } else { (worse, better) };
+    Difference {
+        settings: tally.settings(),
+        compared: tally.compared(),
+        higher: changes.iter().filter(|change| **change > 0.0).count(),
+        median: Spread::of(changes).map(|spread| spread.median),
+        ranked_higher,
+        ranked_lower,
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::{OpenLoop, Tool};
+    use crate::bound::Bound;
     use crate::testing::{row, setup, twin};
 
     #[test]
-    fn all_that_matters_is_told_in_three_sentences() {
-        let of_round =
-            |round| [row(round, "ring", 100.0), twin(round, "ring", 101.0), row(round, "threads", 80.0)];
-        let mut rows: Vec<Row> = (1..=5).flat_map(of_round).collect();
-        rows[0].answers.completed = 9_000;
-        let mut open = row(1, "ring", 2000.0);
-        open.cell.setting.tool = Tool::Oha;
-        open.cpu.proxy_us_per_request = Some(60.0);
-        rows.push(open);
-        let mut setup = setup();
-        setup.plan.open = Some(OpenLoop { rate: 2000, seconds: 5, connections: 10 });
-        let series = Series::new(&rows);
-        let said = in_short(&setup, &rows, &series, &Noise::new(&series));
-        let expected = [
-            "Ringway answered 159,000 requests, those with dead backends among them; 0 failed and 0 had another answer \
-             than 2xx.",
-            "`threads` against `ring`: CPU time of the proxy a request in 1 setting: higher in 1 (by 25 % in the median), \
-             lower in none; requests a second in 1 setting: lower in 1 (by 20 % in the median), higher in none.",
-            "At 2,000 requests a second, the same for all, the CPU time of a request was 60.0 µs with `ring`.",
-        ];
-        assert_eq!(said, expected);
-    }
-
-    #[test]
-    fn what_chance_may_give_is_told_and_what_was_not_compared() {
-        let tally = Tally {
-            better: vec![0.1; 9],
-            worse: vec![0.3],
-            within_noise: 2,
-            hidden: 3,
-            failed: 1,
-            rounds: 3,
-            ..Tally::default()
+    fn differences_are_of_what_could_be_compared() {
+        let of_round = |round| {
+            let mut rows =
+                [row(round, "ring", 100.0), twin(round, "ring", 101.0), row(round, "threads", 80.0)];
+            rows[2].bound = Bound::Client;
+            rows
         };
-        let expected = "CPU time of the proxy a request in 16 settings: lower in 9 (by 10 % in the median), higher in 1 (by 30 % \
-                        in the median, no more than chance may give), 2 within the noise, 3 hidden by the client or the \
-                        backend, 1 with a failed request";
-        assert_eq!(in_words(&tally, Metric::CpuPerRequest), expected);
+        let rows: Vec<Row> = (1..=5).flat_map(of_round).collect();
+        let series = Series::new(&rows);
+        let short = in_short(&setup(), &rows, &series, &Noise::new(&series));
+        let expected = "Ringway answered 150,000 requests, those with dead backends among them; 0 failed and 0 had another answer \
+                        than 2xx.";
+        assert_eq!((short.answered.as_deref(), short.base.as_str()), (Some(expected), "ring"));
+        let [threads] = &short.against[..] else { panic!("{short:?}") };
+        let none = Ranked { count: 0, is_sure: false };
+        let cpu = &threads.cpu;
+        assert_eq!((cpu.settings, cpu.compared, cpu.higher), (1, 1, 1));
+        assert!((cpu.median.unwrap() - 0.25).abs() < 1e-9, "{cpu:?}");
+        assert_eq!((cpu.ranked_higher, cpu.ranked_lower), (Ranked { count: 1, is_sure: true }, none));
+        let hidden = Difference {
+            settings: 1,
+            compared: 0,
+            higher: 0,
+            median: None,
+            ranked_higher: none,
+            ranked_lower: none,
+        };
+        assert_eq!(threads.requests, hidden, "the client held it back");
     }
 }

@@ -7,7 +7,7 @@ use super::figures::{self, Figure};
 use super::reading::{hidden_when, reading};
 use super::table::{self, Table};
 use crate::compare::FEW_ROUNDS;
-use crate::conclusion::{Finding, conclude, in_short};
+use crate::conclusion::{Finding, Short, conclude, in_short};
 use crate::plan::{Kind, Tool};
 use crate::row::Row;
 use crate::setup::Setup;
@@ -80,6 +80,7 @@ impl Content {
         for block in &self.blocks {
             match block {
                 Block::Heading(text) => heading = text,
+                Block::Table(table) if heading == IN_SHORT => short += &format!("\n{}", table.terminal()),
                 Block::Table(table) if heading != SEEN_BY_CLIENTS && heading != DEAD_BACKENDS => {
                     tables += &format!("\n{}", table.terminal())
                 }
@@ -149,13 +150,18 @@ fn introduction(setup: &Setup, rows: &[Row]) -> Vec<Block> {
 }
 
 fn short_conclusion(setup: &Setup, rows: &[Row]) -> Vec<Block> {
-    let sentences = in_short(setup, rows);
-    if sentences.is_empty() {
-        return Vec::new();
+    let Short { answered, base, against, cost } = in_short(setup, rows);
+    let sentences: Vec<String> = answered.into_iter().chain(cost).collect();
+    let mut blocks = vec![Block::Heading(IN_SHORT.to_owned()), Block::List(sentences)];
+    let table =
+        table::in_short(format!("Against {base}, over the settings of all closed-loop tools"), &against);
+    if !table.is_empty() {
+        blocks.push(Block::Text(format!(
+            "Each proxy against `{base}`, over the settings of all closed-loop tools in which the two could be compared: the              median difference, in how many of them the median of the rounds is higher, and in how many the difference is              outside the noise and ranked. A *?* says that so many may come from chance. Requests a second are not compared where client or              backend held one of the two back. What this rests on, and how far it may be trusted, stands in the conclusion."
+        )));
+        blocks.push(Block::Table(table));
     }
-    let rest = "What these sentences rest on, and how far they may be trusted, stands in the conclusion.";
-    let list = Block::List(sentences);
-    vec![Block::Heading(IN_SHORT.to_owned()), list, Block::Text(rest.to_owned())]
+    blocks
 }
 
 fn conclusion(setup: &Setup, rows: &[Row]) -> Vec<Block> {
@@ -180,8 +186,8 @@ fn experiment(setup: &Setup, lines: &[Line], rows: &[Row]) -> Vec<Block> {
          for what the proxy cannot see: being accepted, the connection's set-up, and its own turn on its core. The 99.9th of 10,000 \
          requests is made of the ten slowest. *CPU* is the proxy's time on the processor, user and system, a completed \
          request, and *busy* the same a second, in per cent of one core: compare CPU time where *busy* is alike. \
-         *Bottleneck* says who had no CPU time to spare, and in how many rounds: where that is not the proxy, requests a second \
-         measure something else. `*n` behind it: in n rounds other programs disturbed the run."
+         *Bottleneck* says who had no CPU time to spare, and in how many rounds: where that is neither the proxy nor everybody, \
+         requests a second measure something else. `*n` behind it: in n rounds other programs disturbed the run."
             .to_owned(),
     ));
     let is_missing = !rows.iter().any(|row| row.proxy_latency.p50_us.is_some());
@@ -252,7 +258,7 @@ fn dead_backends(lines: &[Line]) -> Vec<Block> {
         return Vec::new();
     }
     let text = "All tools and concurrencies together. Each run begins with a warm-up of 200 requests or more, and the first contact with \
-                the dead backends is there: *wrong in the warm-up* counts its requests that failed or had another answer than 2xx.";
+                the dead backends is there: *wrong in the warm-up* adds up what `ab` calls failed and its answers other than 2xx: an error page is in both.";
     vec![Block::Heading(DEAD_BACKENDS.to_owned()), Block::Text(text.to_owned()), Block::Table(table)]
 }
 

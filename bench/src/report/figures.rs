@@ -9,6 +9,7 @@ use super::panels::{Curve, Frame, LARGE, Panel, Point, SMALL, accessible, colour
 use crate::plan::{Kind, Plan, Setting, Subject, Tool};
 use crate::stats::Spread;
 use crate::summary::{Metric, Series, is_mostly_hidden, is_rewritten_by, shares_pct};
+use crate::words::short;
 
 /// A plot with what is said below it.
 #[derive(Debug)]
@@ -42,8 +43,9 @@ fn over_concurrency(
     tool: Tool,
     metric: Metric,
 ) -> io::Result<Option<Figure>> {
-    let panels: Vec<Panel> =
+    let mut panels: Vec<Panel> =
         plan.sets.iter().map(|set| set_panel(plan, series, (tool, *set), metric)).collect();
+    let apart = if metric == Metric::CpuPerRequest { take_far_above(&mut panels) } else { None };
     if panels.iter().all(|panel| panel.curves.is_empty()) {
         return Ok(None);
     }
@@ -67,17 +69,45 @@ fn over_concurrency(
     } else {
         ""
     };
+    let direct = " `direct` was measured with one backend and is the same in all panels.";
+    let has_direct = panels.iter().flat_map(|panel| &panel.curves).any(|curve| curve.name == "direct");
+    let direct = if has_direct { direct } else { "" };
+    let apart = apart.unwrap_or_default();
     let better = if metric.is_more_better() { "Higher is better" } else { "Lower is better" };
     Ok(Some(Figure {
         file: format!("{name}-{}.svg", tool.name()),
         caption: format!(
             "`{}`, {}. {better}. A dot is the median of the rounds, the bar behind it runs from the lowest to the \
-             highest round.{hollow} All panels have one scale, from 0.",
+             highest round.{hollow}{direct} All panels have one scale, from 0.{apart}",
             tool.title(),
             metric.title()
         ),
         svg: draw(&frame, &panels)?,
     }))
+}
+
+/// What lies above all others everywhere, and by so much that they could not be told apart beside it, is only told.
+fn take_far_above(panels: &mut [Panel]) -> Option<String> {
+    const FAR: f64 = 1.2;
+    let points = |panels: &[Panel], is_wanted: &dyn Fn(&str) -> bool| {
+        let curves = panels.iter().flat_map(|panel| &panel.curves).filter(|curve| is_wanted(&curve.name));
+        Spread::of(curves.flat_map(|curve| &curve.points).map(|point| point.y))
+    };
+    let all = panels.iter().flat_map(|panel| &panel.curves);
+    let highest = all.max_by(|a, b| top(a).total_cmp(&top(b)))?.name.clone();
+    let (own, others) = (points(panels, &|name| name == highest)?, points(panels, &|name| name != highest)?);
+    if own.low < FAR * others.high {
+        return None;
+    }
+    for panel in panels {
+        panel.curves.retain(|curve| curve.name != highest);
+    }
+    let (low, high) = (short(own.low), short(own.high));
+    Some(format!(" `{highest}` lies far above, between {low} and {high}, and is not drawn."))
+}
+
+fn top(curve: &Curve) -> f64 {
+    curve.points.iter().map(|point| point.y).fold(0.0, f64::max)
 }
 
 fn set_panel(
@@ -91,8 +121,7 @@ fn set_panel(
         let point = |(index, concurrency): (usize, &u32)| {
             let setting = Setting { tool, configured: set.0, alive: set.1, concurrency: *concurrency };
             let Spread { low, median, high } = series.spread(&subject, setting, metric)?;
-            let is_held_back = is_mostly_hidden(series.rows(&subject, setting, false));
-            let is_hollow = metric == Metric::RequestsPerSecond && is_held_back;
+            let is_hollow = is_mostly_hidden(series.rows(&subject, setting, false), metric);
             Some(Point { x: index as f64, low, y: median, high, is_hollow })
         };
         let points: Vec<_> = plan.concurrency.iter().enumerate().filter_map(point).collect();
@@ -116,7 +145,11 @@ fn seen_by_clients(plan: &Plan, series: &Series<'_>) -> io::Result<Option<Figure
             .into_iter()
             .filter_map(|subject| client_curve(series, &subject, setting))
             .collect();
-        let load = if tool.is_open() { "fixed rate".to_owned() } else { format!("{highest} at a time") };
+        let load = if tool.is_open() {
+            "fixed rate, from when due".to_owned()
+        } else {
+            format!("{highest} at a time")
+        };
         let whose = if is_rewritten_by(tool) { ", corrected" } else { "" };
         panels.push(Panel { title: format!("{}, {load}{whose}", tool.title()), curves });
     }

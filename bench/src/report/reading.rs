@@ -36,9 +36,10 @@ fn cpu_time() -> String {
 }
 
 fn requests_a_second() -> String {
-    "Requests a second speak of the proxy where it was the bottleneck. Where client or backend held one of two proxies back, they \
-     are ranked only if that one was the faster all the same, and the other was at its limit in every round: then it is faster by what was \
-     measured or by more. At 2 requests at a time nobody is the bottleneck: a request then costs mostly sleeping and waking."
+    "Requests a second speak of the proxy where it was the bottleneck, alone or with everybody else. Where client or backend held one of two \
+     proxies back, they are ranked only if that one was the faster all the same, and the other was at its limit in every round: then it is faster by what was \
+     measured or by more. Where nobody is the bottleneck, all wait for each other, and a request costs mostly sleeping \
+     and waking."
         .to_owned()
 }
 
@@ -70,8 +71,8 @@ fn peers() -> String {
 /// What a stall has to last for the fixed rate to show it.
 pub(super) fn hidden_when(open: OpenLoop) -> String {
     format!(
-        "On {} a request leaves late only when all of them wait, which takes a stall of more than {} ms; up to there \
-         the two count alike.",
+        "On {} the proxy makes a request leave late only when all of them wait, which takes a stall of more than {} ms. What is less is \
+         the client's own lateness.",
         counted(open.connections as usize, "connection"),
         short(threshold_ms(open))
     )

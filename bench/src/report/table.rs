@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use crate::conclusion::{Against, Difference, Ranked};
 use crate::plan::{Kind, Setting, Subject};
 use crate::stats::Spread;
 use crate::summary::{Counts, Line, is_rewritten_by};
-use crate::words::{NONE, or_none, short, whole};
+use crate::words::{NONE, or_none, percent, short, whole};
 
 /// Titles and cells.
 #[derive(Debug)]
@@ -81,6 +82,46 @@ impl Table {
 /// Text for a page.
 pub(super) fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+/// Who differs from the base by how much.
+pub(super) fn in_short(title: String, against: &[Against]) -> Table {
+    let titles = vec![
+        "proxy",
+        "CPU µs/req",
+        "higher in",
+        "outside the noise",
+        "requests/s",
+        "higher in",
+        "outside the noise",
+        "not compared",
+    ];
+    let mut table = Table::new(title, titles, 1);
+    for Against { subject, cpu, requests } in against {
+        let mut cells = vec![subject.clone()];
+        cells.extend([cpu, requests].into_iter().flat_map(difference));
+        cells.push(whole((requests.settings - requests.compared) as f64));
+        table.push(cells);
+    }
+    table
+}
+
+fn difference(of: &Difference) -> [String; 3] {
+    let median = of.median.map_or_else(
+        || NONE.to_owned(),
+        |change| {
+            let sign = if change < 0.0 { "−" } else { "+" };
+            format!("{sign}{}", percent(change.abs()))
+        },
+    );
+    let ranked = |word: &str, Ranked { count, is_sure }: Ranked| {
+        let mark = if is_sure { "" } else { "?" };
+        (count > 0).then(|| format!("{count}{mark} {word}"))
+    };
+    let ranked = [ranked("higher", of.ranked_higher), ranked("lower", of.ranked_lower)];
+    let ranked: Vec<String> = ranked.into_iter().flatten().collect();
+    let ranked = if ranked.is_empty() { "none".to_owned() } else { ranked.join(", ") };
+    [median, format!("{} of {}", of.higher, of.compared), ranked]
 }
 
 /// The table of the experiment for one tool.
