@@ -153,8 +153,12 @@ fn short_conclusion(setup: &Setup, rows: &[Row]) -> Vec<Block> {
     let Short { answered, base, against, cost } = in_short(setup, rows);
     let sentences: Vec<String> = answered.into_iter().chain(cost).collect();
     let mut blocks = vec![Block::Heading(IN_SHORT.to_owned()), Block::List(sentences)];
-    let table =
-        table::in_short(format!("Against {base}, over the settings of all closed-loop tools"), &against);
+    let table = table::in_short(
+        format!(
+            "Against {base}, over the settings of all closed-loop tools (?: no more than chance may give)"
+        ),
+        &against,
+    );
     if !table.is_empty() {
         blocks.push(Block::Text(format!(
             "Each proxy against `{base}`, over the settings of all closed-loop tools in which the two could be compared: the              median difference, in how many of them the median of the rounds is higher, and in how many the difference is              outside the noise and ranked. A *?* says that so many may come from chance. Requests a second are not compared where client or              backend held one of the two back. What this rests on, and how far it may be trusted, stands in the conclusion."
