@@ -16,6 +16,7 @@ use ringway_bench::drive::{check, machine};
 use ringway_bench::plan::Kind;
 use ringway_bench::row::Row;
 use ringway_bench::setup::Setup;
+use ringway_bench::words::counted;
 
 fn main() -> ExitCode {
     let options = Options::parse();
@@ -77,10 +78,13 @@ fn expected(setup: &Setup, rows: &[Row]) -> String {
     let subjects: Vec<&str> = plan.subjects.iter().map(|subject| subject.name.as_str()).collect();
     let there: BTreeSet<String> = rows.iter().filter(|row| row.is_good()).map(Row::key).collect();
     let (missing, time) = plan.missing(&there);
-    let minutes = time.as_secs_f64() / 60.0;
+    let time = match (time.as_secs_f64() / 60.0).round() {
+        minutes if minutes < 1.0 => "less than a minute".to_owned(),
+        minutes => format!("about {}", counted(minutes as usize, "minute")),
+    };
     let missing = if there.is_empty() { String::new() } else { format!("; {missing} runs are missing") };
     format!(
-        "sweep: {} runs a round, {} rounds, of {}{missing}: about {minutes:.0} minutes\n",
+        "sweep: {} runs a round, {} rounds, of {}{missing}: {time}\n",
         plan.cells().len(),
         plan.rounds,
         subjects.join(", ")

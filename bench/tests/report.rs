@@ -48,8 +48,20 @@ fn the_table_has_the_medians_and_sums_of_the_rows() {
     assert_eq!((cells[4].as_str(), cells[5].as_str()), ("0", "0"));
     let middle = rows.iter().map(|row| row.answers.requests_per_second).sum::<f64>() / rows.len() as f64;
     assert!((number(&cells[6]) - middle).abs() <= 0.5, "{cells:?} {middle}");
-    assert_eq!(cells[9], "–", "this proxy told no percentiles");
-    assert_eq!(cells[17], "100.0");
+    assert_eq!(cells[10], "–", "this proxy told no percentiles");
+    assert_eq!(cells[18], "100.0");
+}
+
+#[test]
+fn a_partial_report_claims_nothing_of_runs_that_were_not_made() {
+    let (mut setup, mut rows) = recorded();
+    setup.is_complete = false;
+    rows.truncate(9);
+    let terminal = render(&setup, &rows, &[]).unwrap().terminal;
+    assert_eq!(terminal.matches("This report is partial").count(), 2, "{terminal}");
+    for claim in ["rate was not reached", "a run failed", ": .", "request failed."] {
+        assert!(!terminal.contains(claim), "{claim}: {terminal}");
+    }
 }
 
 #[test]
@@ -127,7 +139,7 @@ fn what_wrk_makes_up_is_neither_shown_as_measured_nor_ranked() {
     let means = rows.iter().filter(of_cell).map(|row| 10.0 / row.answers.requests_per_second * 1e3);
     let means: Vec<f64> = means.collect();
     let middle = means.iter().sum::<f64>() / means.len() as f64;
-    assert!((cells[8].parse::<f64>().unwrap() - middle).abs() < 0.001, "{cells:?} {middle}");
+    assert!((cells[9].parse::<f64>().unwrap() - middle).abs() < 0.001, "{cells:?} {middle}");
     assert!(!markdown.contains("`wrk`, the client's p99"));
     assert!(markdown.contains("| wrk, corrected |"));
 }

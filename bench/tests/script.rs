@@ -51,7 +51,7 @@ impl Machine {
         command.env("PATH", folder.join("bin")).env("CARGO_TARGET_DIR", folder.join("target"));
         let output = command.output().unwrap();
         let told = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(output.status.success(), "{told}");
+        assert_eq!(output.status.success(), !arguments.contains(&"--quik"), "{told}");
         let called = fs::read_to_string(self.log()).unwrap();
         fs::remove_file(self.log()).unwrap();
         (told, called)
@@ -85,6 +85,11 @@ fn oha_is_built_once_and_not_for_a_quick_run() {
         let (_, called) = machine.sweep(with);
         assert!(called.contains("cargo install oha --version 1."), "{called}");
     }
+    let refuses = format!("#!/bin/sh\necho \"$0 $*\" >> {}\nexit 1\n", machine.log().display());
+    machine.add("target/release/ringway-bench", &refuses);
+    let (_, called) = machine.sweep(&["--quik"]);
+    assert!(called.ends_with("ringway-bench --quik --dry-run\n"), "a wrong option is told first: {called}");
+    machine.add("target/release/ringway-bench", "#!/bin/sh\n");
     fs::create_dir_all(machine.0.path().join("target/tools/bin")).unwrap();
     machine.add("target/tools/bin/oha", "#!/bin/sh\n");
     let (told, called) = machine.sweep(&["--quick"]);

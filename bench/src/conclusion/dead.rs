@@ -23,9 +23,14 @@ pub(super) fn when_they_are_met(series: &Series<'_>) -> Vec<String> {
     } else {
         "so dead backends are met in the warm-up, and in the longest runs again"
     };
+    let is_haproxy = |subject: Subject| subject.name == "haproxy";
+    let haproxy = if series.subjects().into_iter().any(is_haproxy) {
+        " (HAProxy until a check finds it, once a second)"
+    } else {
+        ""
+    };
     let mut answers = vec![format!(
-        "Every proxy here is told to leave a backend alone for {LEFT_ALONE_SECONDS:.0} s after a failed connect (HAProxy until a check \
-         finds it, once a second), and the longest run with dead backends took {} s: {what}.",
+        "Every proxy here is told to leave a backend alone for {LEFT_ALONE_SECONDS:.0} s after a failed connect{haproxy}, and the longest run with dead backends took {} s: {what}.",
         short(longest)
     )];
     let proxies = series.subjects().into_iter().filter(|subject| subject.kind != Kind::Direct);

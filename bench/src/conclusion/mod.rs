@@ -120,7 +120,9 @@ fn shares(series: &Series<'_>) -> Vec<String> {
                 let equal = 100.0 / shares.len().max(1) as f64;
                 shares.into_iter().map(|share| (share - equal).abs()).reduce(f64::max)
             };
-            let settings = series.settings();
+            let mut settings = series.settings();
+            // The only one has all.
+            settings.retain(|setting| setting.alive > 1);
             let deviations = settings.iter().filter_map(|setting| Some((deviation(*setting)?, *setting)));
             let worst = deviations.max_by(|a, b| a.0.total_cmp(&b.0));
             answers.extend(worst.map(|(points, setting)| {
@@ -279,7 +281,7 @@ mod tests {
         rows[0].answers.failed = 1;
         let text = said(&rows);
         assert!(text.contains("`wrk`, requests a second: 1 not compared: a request failed."), "{text}");
-        assert!(text.contains("of 1 setting, in 1 a request or a run failed"), "{text}");
+        assert!(text.contains("of 1 setting, in 1 a request failed, or a run is missing"), "{text}");
     }
 
     #[test]

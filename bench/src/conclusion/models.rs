@@ -26,7 +26,7 @@ struct Found {
     between: usize,
     /// Where client or backend was the bottleneck of one that decides it.
     hidden: usize,
-    /// Where a request or a run failed.
+    /// Where a request failed, or a run is missing.
     failed: usize,
     /// The fewest rounds of any comparison.
     rounds: usize,
@@ -58,20 +58,17 @@ pub(super) fn threaded_or_asynchronous(setup: &Setup, series: &Series<'_>, noise
             let by_chance = ahead_of_all(asynchronous.len() + 1, found.rounds);
             let Some(models) = in_words(&found, by_chance) else { continue };
             let alone = tally(series, noise, (first, &threaded), (tool, metric));
-            answers.push(format!(
-                "With `{}`, by {}: {models}. {}.",
-                tool.title(),
-                metric.title(),
-                alone_in_words(first, &alone, metric)
-            ));
+            let alone = alone_in_words(first, &alone, metric).unwrap_or_default();
+            answers.push(format!("With `{}`, by {}: {models}.{alone}", tool.title(), metric.title()));
         }
     }
     answers.push(scope(setup));
     Some(Finding::new("Threaded or asynchronous: which model was faster at what?", answers))
 }
 
-fn alone_in_words(first: &Subject, tally: &Tally, metric: Metric) -> String {
-    format!("`{}` alone against `{THREADED}`: {}", first.name, tally_in_words(tally, metric))
+fn alone_in_words(first: &Subject, tally: &Tally, metric: Metric) -> Option<String> {
+    let said = || format!(" `{}` alone against `{THREADED}`: {}.", first.name, tally_in_words(tally, metric));
+    (tally.settings() > 0).then(said)
 }
 
 /// What the answer is about, and nothing beyond it.
@@ -126,7 +123,7 @@ fn in_words(found: &Found, by_chance: f64) -> Option<String> {
     let rest = [
         (found.between, "neither by more than the noise"),
         (found.hidden, "the client or the backend was the bottleneck of one that decides it"),
-        (found.failed, "a request or a run failed"),
+        (found.failed, "a request failed, or a run is missing"),
     ];
     parts.extend(rest.into_iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("in {n} {what}")));
     (all > 0).then(|| format!("of {}, {}", counted(all, "setting"), parts.join("; ")))

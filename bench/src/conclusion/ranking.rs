@@ -35,7 +35,7 @@ enum Outcome {
     Open,
     /// Somebody might have been, but client or backend was a bottleneck.
     Hidden,
-    /// Somebody might have been, but a request or a run failed.
+    /// Somebody might have been, but a request failed, or a run is missing.
     Failed,
     /// There are no figures.
     Unknown,
@@ -107,7 +107,7 @@ fn ahead_in_words(runtimes: &[Subject], outcomes: &[Outcome], pairs: &Tally) -> 
     let others = [
         (Outcome::Open, "no runtime was ahead of all others by more than the noise"),
         (Outcome::Hidden, "the client or the backend was the bottleneck of who might have been"),
-        (Outcome::Failed, "a request or a run failed, so not all could be compared"),
+        (Outcome::Failed, "a request failed, or a run is missing, so not all could be compared"),
     ];
     for (outcome, what) in others {
         let found = count(outcome);

@@ -14,6 +14,7 @@ use crate::setup::Setup;
 use crate::summary::{Line, Series};
 use crate::words::{NONE, counted, list, whole};
 
+const PARTIAL: &str = "**This report is partial**";
 const IN_SHORT: &str = "In short";
 const CONCLUSION: &str = "Conclusion";
 const SEEN_BY_CLIENTS: &str = "Percentiles seen by the clients";
@@ -76,6 +77,7 @@ impl Content {
         let mut tables = String::new();
         let mut conclusion = String::new();
         let mut short = String::new();
+        let mut partial = String::new();
         let mut heading = "";
         for block in &self.blocks {
             match block {
@@ -83,6 +85,9 @@ impl Content {
                 Block::Table(table) if heading == IN_SHORT => short += &format!("\n{}", table.terminal()),
                 Block::Table(table) if heading != SEEN_BY_CLIENTS && heading != DEAD_BACKENDS => {
                     tables += &format!("\n{}", table.terminal())
+                }
+                Block::Text(text) if heading.is_empty() && text.starts_with(PARTIAL) => {
+                    partial = format!("\n{text}\n")
                 }
                 Block::SmallHeading(text) if heading == CONCLUSION => conclusion += &format!("\n{text}\n"),
                 Block::List(items) if heading == CONCLUSION => {
@@ -95,7 +100,7 @@ impl Content {
                 _ => {}
             }
         }
-        tables + &conclusion + &short
+        tables + &partial + &conclusion + &short + &partial
     }
 }
 
@@ -132,8 +137,7 @@ fn introduction(setup: &Setup, rows: &[Row]) -> Vec<Block> {
     let mut blocks = vec![Block::Text(text)];
     if !setup.is_complete {
         let all = whole(plan.runs() as f64);
-        let partial =
-            format!("**This report is partial**: not every one of the {all} runs of the plan is in it.");
+        let partial = format!("{PARTIAL}: not every one of the {all} runs of the plan is in it.");
         blocks.push(Block::Text(partial));
     }
     if (plan.rounds as usize) < FEW_ROUNDS {
@@ -190,7 +194,8 @@ fn experiment(setup: &Setup, lines: &[Line], rows: &[Row]) -> Vec<Block> {
          for what the proxy cannot see: being accepted, the connection's set-up, and its own turn on its core. The 99.9th of 10,000 \
          requests is made of the ten slowest. *CPU* is the proxy's time on the processor, user and system, a completed \
          request, and *busy* the same a second, in per cent of one core: compare CPU time where *busy* is alike. \
-         *Bottleneck* says who had no CPU time to spare, and in how many rounds: where that is neither the proxy nor everybody, \
+         *Shares* are the backends' parts of the answers: `5 × 20.0` are five of 20.0 %. \
+         *Bottleneck* says who had no CPU time to spare in most rounds, and in how many: where that is neither the proxy nor everybody, \
          requests a second measure something else. `*n` behind it: in n rounds other programs disturbed the run."
             .to_owned(),
     ));
@@ -283,6 +288,10 @@ fn set_up(setup: &Setup) -> Vec<Block> {
     let tools: Vec<String> = setup.plan.tools.iter().map(|tool: &Tool| tool.title().to_owned()).collect();
     items.push(format!("tools: {}", list(&tools)));
     let mut blocks = vec![Block::Heading("Set-up".to_owned()), Block::List(items)];
+    if setup.plan.names(Kind::Runtime).len() > 1 {
+        let kinds = "Of `ringway.toml` one is shown; each runtime had its own, with its name as `kind`.";
+        blocks.push(Block::Text(kinds.to_owned()));
+    }
     let files = setup.configurations.iter();
     blocks.extend(files.map(|(name, text)| Block::File { name: name.clone(), text: text.clone() }));
     blocks

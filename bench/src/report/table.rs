@@ -135,6 +135,7 @@ pub(super) fn experiment(title: String, lines: &[&Line]) -> Table {
         "non-2xx",
         "requests/s",
         "(range)",
+        "bottleneck",
         "mean ms",
         "p50 µs",
         "p90 µs",
@@ -145,7 +146,6 @@ pub(super) fn experiment(title: String, lines: &[&Line]) -> Table {
         "(range)",
         "busy %",
         "shares %",
-        "bottleneck",
     ];
     let mut table = Table::new(title, titles, 2);
     for line in lines {
@@ -166,6 +166,7 @@ fn experiment_row(line: &Line) -> Vec<String> {
         whole(line.counts.non_2xx as f64),
         or_none(median(line.requests_per_second), whole),
         range(line.requests_per_second, whole),
+        bottleneck(line),
         or_none(median(line.mean_ms), |ms| format!("{ms:.3}")),
     ];
     let percentiles = [proxy.p50_us, proxy.p90_us, proxy.p99_us, proxy.p99_9_us, proxy.max_us];
@@ -175,7 +176,6 @@ fn experiment_row(line: &Line) -> Vec<String> {
         range(line.cpu_us, short),
         or_none(median(line.busy_pct), whole),
         shares(&line.shares_pct),
-        bottleneck(line),
     ]);
     cells
 }
