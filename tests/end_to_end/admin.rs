@@ -167,7 +167,7 @@ fn metrics_pass_promtool(runtime: &str) {
     promtool_takes(&text);
 }
 
-fn promtool_takes(metrics: &str) {
+pub(crate) fn promtool_takes(metrics: &str) {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), metrics).unwrap();
     let stdin = std::fs::File::open(file.path()).unwrap();

@@ -17,6 +17,7 @@ pub(super) fn take(admin: &Admin) -> Reading {
             weight: state.backend.weight,
             in_flight: state.in_flight,
             is_eligible: state.ejected_until.is_none(),
+            ejections: state.ejections,
         })
     });
     let names = shared.config.listeners.iter().map(|listener| listener.name.clone());
