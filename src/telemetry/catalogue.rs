@@ -239,7 +239,7 @@ pub static METRICS: &[Metric] = &[
         kind: Kind::Counter,
         unit: "attempts",
         labels: &["upstream", "backend", "failure"],
-        about: "Attempts that the backend has failed, whether or not another one followed and the client had its answer, by the failure's label, which `ringway_failures_total` has for exchanges. A backend has its own name here in any case; `(others)`: those of any backend for which a worker had no room, having seen 512 other ones.",
+        about: "Attempts that the backend failed, also where another one followed and the client had its answer, by the label of the failure. Each backend has its own name here; `(others)`: those of any backend for which a worker had no room, having seen 512 other pairs of backend and label.",
         read: attempt_failures,
     },
     Metric {
@@ -287,7 +287,7 @@ pub static METRICS: &[Metric] = &[
         kind: Kind::Gauge,
         unit: "0 or 1",
         labels: OF_BACKEND,
-        about: "1 while the backend takes part in the cycle, 0 while it is left alone.",
+        about: "1 while the backend takes part in the cycle, 0 while it is left alone. 1 does not say that it is alive: once `fail-for` is over a dead backend takes part again, until it is tried.",
         read: |reading| of_backends(reading, |backend| f64::from(u8::from(backend.is_eligible))),
     },
     Metric {
@@ -295,7 +295,7 @@ pub static METRICS: &[Metric] = &[
         kind: Kind::Counter,
         unit: "ejections",
         labels: OF_BACKEND,
-        about: "How often the backend was left alone, for `fail-for` each time, since it refused a connection.",
+        about: "How often the backend was left alone for `fail-for`, since a connection to it could not be made.",
         read: |reading| of_backends(reading, |backend| backend.ejections as f64),
     },
     Metric {

@@ -51,7 +51,7 @@ Ringway's admin API. It reads, and changes nothing.
                    earlier answer, ?upstream=…&backend=…&phase=…
   /latency.hgrm    a percentile distribution for the HdrHistogram plotter; ?upstream=…&backend=…&phase=…&since=ID
   /latency.hlog    an HdrHistogram interval log, one tag a series and phase; ?upstream=…&backend=…&phase=…&since=ID
-  /upstreams       backends: whether they take part, what is in flight, picks
+  /upstreams       backends: whether they take part, what is in flight, picks, what they have failed
   /connections     of clients
   /ready           200, or 503 while a drain runs
   /version         of the program, and the runtime

@@ -29,7 +29,7 @@ pub struct BackendView {
     pub weight: u32,
     /// `eligible`, or `ejected` while it is left alone.
     pub state: String,
-    /// For how many milliseconds it is still left alone.
+    /// For how many milliseconds from now on it is still left alone; absent if it is not.
     pub ejected_ms: Option<u64>,
     /// Exchanges in flight.
     pub in_flight: usize,
@@ -46,7 +46,7 @@ pub struct BackendView {
 pub struct Connections {
     /// Open now.
     pub open: usize,
-    /// How many of them each worker serves.
+    /// How many each worker serves, those on their way to it from another worker included.
     pub workers: Vec<usize>,
     /// How many of them the most loaded worker serves above the mean.
     pub skew: f64,
