@@ -94,6 +94,11 @@ impl Admin {
         })
     }
 
+    /// How many client connections each worker serves. A lone one serves all, and the threads of `threads` count as one.
+    fn loads(&self) -> Vec<usize> {
+        if self.peers.workers() == 1 { vec![self.shared.connections()] } else { self.peers.loads() }
+    }
+
     /// How many connections wait to be accepted at each listener: unknown while a drain runs, since nobody listens then.
     fn waiting(&self) -> Vec<Option<usize>> {
         let listeners = self.shared.config.listeners.iter();
@@ -194,7 +199,7 @@ async fn upstreams(State(admin): State<Arc<Admin>>) -> Response {
 }
 
 async fn connections(State(admin): State<Arc<Admin>>) -> Response {
-    admin.pace.turn(|| json(&state::connections(&admin.shared, &admin.peers))).await
+    admin.pace.turn(|| json(&state::connections(&admin))).await
 }
 
 async fn ready(State(admin): State<Arc<Admin>>) -> Response {

@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
+use super::Admin;
 use crate::proxy::Shared;
-use crate::runtime::Peers;
 use crate::upstream::Upstream;
 
 /// One upstream, as `/upstreams` shows it.
@@ -101,10 +101,11 @@ fn view(
     UpstreamView { upstream: upstream.name.clone(), cycle, backends: backends.collect() }
 }
 
-pub(super) fn connections(shared: &Shared, peers: &Peers) -> Connections {
+pub(super) fn connections(admin: &Admin) -> Connections {
+    let Admin { shared, peers, .. } = admin;
     Connections {
         open: shared.connections(),
-        workers: peers.loads(),
+        workers: admin.loads(),
         skew: peers.skew(),
         handed_over: peers.handed_over(),
         accepted: shared.accepted(),
