@@ -29,11 +29,11 @@ Examples:
 /// The phases of an exchange, in their order, and what they mean.
 const PHASES: [(&str, &str); 8] = [
     ("head", "reading the request's head"),
-    ("queue", "waiting: attempts that failed, and pauses between"),
+    ("queue", "waiting: attempts that failed before the last one, at any backend, and pauses between"),
     ("connect", "the last attempt's connect; 0 over a connection that was open already"),
     ("request", "sending the request to the backend"),
-    ("first-byte", "waiting for the backend's response"),
-    ("response", "relaying the response to the client"),
+    ("first-byte", "waiting for the first byte of the backend's response"),
+    ("response", "relaying the rest of the response: waiting for the backend or the client"),
     ("total", "all of them, one after the other"),
     ("added", "what the proxy itself has added, a part of the total"),
 ];

@@ -242,7 +242,11 @@ impl<R: Runtime> Attempt<'_, R> {
     async fn answer_early(&self) -> Next {
         let next = match response::relay(self).await {
             Ok(next) => next,
-            Err(failure) => self.exchange.settle(self.client_failure.get().unwrap_or(failure)).await,
+            Err(failure) => {
+                let failure = self.client_failure.get().unwrap_or(failure);
+                self.exchange.tally.attempt_failed(self.exchange.connection, failure);
+                self.exchange.settle(failure).await
+            }
         };
         if self.is_sent.get() {
             return next;

@@ -118,6 +118,7 @@ impl<R: Runtime> Exchange<'_, R> {
 
     /// Whether another attempt follows, and on which course.
     fn goes_on(&self, course: &mut Course, failure: Failure) -> bool {
+        self.tally.attempt_failed(self.connection, failure);
         let now = self.connection.runtime().now();
         let another = (failure.side == Side::Backend && failure.stage == Stage::Connect)
             .then(|| self.another(course, failure, now))
@@ -135,6 +136,7 @@ impl<R: Runtime> Exchange<'_, R> {
             }
             Verdict::Answer(_) | Verdict::Cut => return false,
         }
+        self.tally.attempt_followed(self.connection);
         self.tally.mark(self.connection.runtime(), Moments::waited);
         true
     }

@@ -3,10 +3,11 @@
 use std::cell::{Cell, RefCell};
 use std::time::Instant;
 
-use super::failure::Failure;
+use super::failure::{Failure, Side};
 use super::head::Head;
 use super::http::Connection;
 use super::plan::Span;
+use super::shared::Shared;
 use crate::balance::BackendId;
 use crate::config::UpstreamId;
 use crate::runtime::Runtime;
@@ -92,6 +93,30 @@ impl Tally {
         });
     }
 
+    /// The attempt that runs has failed, unless it was the client who did.
+    pub(super) fn attempt_failed<R: Runtime>(&self, connection: &Connection<R>, failure: Failure) {
+        let worker = &connection.worker;
+        if failure.side == Side::Backend
+            && let Some(place) = self.place(&worker.shared)
+        {
+            worker.recorder.borrow().attempt_failed(place, failure.label());
+        }
+    }
+
+    /// Another attempt follows the one that runs.
+    pub(super) fn attempt_followed<R: Runtime>(&self, connection: &Connection<R>) {
+        let worker = &connection.worker;
+        if let Some(place) = self.place(&worker.shared) {
+            worker.recorder.borrow().attempt_followed(place);
+        }
+    }
+
+    /// Where the backend that was tried last, or else the one that was picked, stands among all of the configuration.
+    fn place(&self, shared: &Shared) -> Option<usize> {
+        let (upstream, pick) = self.pick.get()?;
+        Some(shared.place(upstream, self.backend.get().unwrap_or(pick.backend)).0)
+    }
+
     /// The upstream that was found.
     pub(super) fn upstream(&self) -> Option<UpstreamId> {
         self.pick.get().map(|(upstream, _)| upstream)
@@ -112,7 +137,7 @@ impl Tally {
         }
         let attempt = self.attempt.get();
         let shared = &connection.worker.shared;
-        let picked = self.pick.get().map(|(id, pick)| (id, shared.upstream(id), pick));
+        let picked = self.pick.get().map(|(id, pick)| (shared.upstream(id), pick));
         let backend = self.backend.get();
         connection.worker.recorder.borrow_mut().take(&Record {
             moments: *self.moments.borrow(),
@@ -120,14 +145,14 @@ impl Tally {
             listener: &connection.listener().name,
             host: head.and_then(|head| self.host.get()?.of(head)),
             head: head.map_or(b"", |head| head),
-            pick: picked.map(|(_, upstream, pick)| record::Pick {
+            pick: picked.map(|(upstream, pick)| record::Pick {
                 upstream: &upstream.name,
                 backend: &upstream.backend(pick.backend).name,
                 number: pick.number,
                 cycle: pick.cycle,
             }),
-            backend: picked.zip(backend).map(|((_, upstream, _), id)| upstream.backend(id).name.as_str()),
-            place: picked.map(|(id, _, pick)| shared.place(id, backend.unwrap_or(pick.backend)).0),
+            backend: picked.zip(backend).map(|((upstream, _), id)| upstream.backend(id).name.as_str()),
+            place: self.place(shared),
             traffic: Traffic {
                 request_body: self.request_body.get(),
                 response_body: self.response_body.get(),

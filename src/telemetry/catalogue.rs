@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use super::{Counter, Distribution, Label, Meter, OTHERS, Phase};
+use super::{Counter, Distribution, FailureCounts, Meter, OTHERS, Phase};
 
 /// One metric.
 pub struct Metric {
@@ -94,6 +94,8 @@ pub struct BackendReading {
     pub in_flight: usize,
     /// It takes part in the cycle.
     pub is_eligible: bool,
+    /// How often it was left alone.
+    pub ejections: u64,
 }
 
 pub(super) struct Sample {
@@ -229,8 +231,16 @@ pub static METRICS: &[Metric] = &[
         kind: Kind::Counter,
         unit: "attempts",
         labels: OF_BACKEND,
-        about: "Connections to backends that were tried, reused ones included, counted for the backend that was tried last.",
+        about: "Attempts to have a request answered by the backend, over reused connections included: one an exchange, and one more for each that failed and was followed by another, here or at another backend.",
         read: |reading| counted(reading, Counter::Attempts),
+    },
+    Metric {
+        name: "ringway_attempt_failures_total",
+        kind: Kind::Counter,
+        unit: "attempts",
+        labels: &["upstream", "backend", "failure"],
+        about: "Attempts that the backend failed, also where another one followed and the client had its answer, by the label of the failure. Each backend has its own name here; `(others)`: those of any backend for which a worker had no room, having seen 512 other pairs of backend and label.",
+        read: attempt_failures,
     },
     Metric {
         name: "ringway_reused_total",
@@ -277,8 +287,16 @@ pub static METRICS: &[Metric] = &[
         kind: Kind::Gauge,
         unit: "0 or 1",
         labels: OF_BACKEND,
-        about: "1 while the backend takes part in the cycle, 0 while it is left alone.",
+        about: "1 while the backend takes part in the cycle, 0 while it is left alone. 1 does not say that it is alive: once `fail-for` is over a dead backend takes part again, until it is tried.",
         read: |reading| of_backends(reading, |backend| f64::from(u8::from(backend.is_eligible))),
+    },
+    Metric {
+        name: "ringway_backend_ejections_total",
+        kind: Kind::Counter,
+        unit: "ejections",
+        labels: OF_BACKEND,
+        about: "How often the backend was left alone for `fail-for`, since a connection to it could not be made.",
+        read: |reading| of_backends(reading, |backend| backend.ejections as f64),
     },
     Metric {
         name: "ringway_backend_weight",
@@ -396,13 +414,21 @@ fn requests(reading: &Reading) -> Vec<Sample> {
 }
 
 fn failures(reading: &Reading) -> Vec<Sample> {
-    let labels: Vec<_> = series(reading).collect();
-    let sample = |((index, label), count): ((usize, Label), u64)| {
-        let (_, names) = labels[index];
-        let [upstream, backend] = if label == Label::OTHERS { [OTHERS; 2] } else { names };
+    let names: Vec<_> = series(reading).map(|(_, names)| names).collect();
+    failed(reading.meter.failures(), |series| names[series])
+}
+
+fn attempt_failures(reading: &Reading) -> Vec<Sample> {
+    let names = reading.meter.series().names();
+    failed(reading.meter.attempt_failures(), |place| names[place].each_ref().map(String::as_str))
+}
+
+fn failed<'a>(counts: FailureCounts, names: impl Fn(usize) -> [&'a str; 2]) -> Vec<Sample> {
+    let counts = counts.into_iter().map(|((index, label), count)| {
+        let [upstream, backend] = index.map_or([OTHERS; 2], &names);
         Sample::labelled([upstream, backend, &label.to_string()], count as f64)
-    };
-    reading.meter.failures().into_iter().map(sample).collect()
+    });
+    counts.collect()
 }
 
 fn durations(reading: &Reading) -> Vec<Sample> {
@@ -425,7 +451,7 @@ fn of_backends(reading: &Reading, value: impl Fn(&BackendReading) -> f64) -> Vec
 mod tests {
     use super::super::exposition::exposition;
     use super::super::record::tests::record;
-    use super::super::{Log, Record};
+    use super::super::{Label, Log, Record};
     use super::*;
     use crate::config::{Config, Environment};
 
@@ -501,6 +527,7 @@ mod tests {
         let label = Label { side: "backend", stage: "connect", cause: "refused" };
         for place in [None, Some(0), Some(20), Some(29)] {
             recorder.take(&Record { place, failure: Some(label), ..record(7) });
+            place.into_iter().for_each(|place| recorder.attempt_failed(place, label));
         }
         let text = exposition(&reading);
         let samples = text.lines().filter(|line| !line.starts_with('#'));
@@ -514,6 +541,7 @@ mod tests {
             "ringway_requests_total{upstream=\"u20\",backend=\"(others)\",code=\"2xx\"} 1",
             "ringway_requests_total{upstream=\"(others)\",backend=\"(others)\",code=\"2xx\"} 1",
             "ringway_failures_total{upstream=\"(others)\",backend=\"(others)\",failure=\"backend.connect.refused\"} 1",
+            "ringway_attempt_failures_total{upstream=\"u29\",backend=\"127.0.0.1:1029\",failure=\"backend.connect.refused\"} 1",
             "ringway_backends_without_series 12",
         ] {
             assert!(text.lines().any(|other| other == line), "{line}\n{text}");

@@ -5,9 +5,9 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::series::{OTHERS, UNROUTED};
+use super::series::OTHERS;
 
-/// Labels of all series that one table can tell apart.
+/// Labels, of whatever each is counted for, that one table can tell apart.
 const SLOTS: usize = 512;
 
 /// What went wrong, as `side.stage.cause`.
@@ -22,7 +22,7 @@ pub struct Label {
 }
 
 impl Label {
-    /// What was counted when the table was full, whatever its label and series.
+    /// What was counted when the table was full, whatever its label.
     pub(super) const OTHERS: Self = Self { side: OTHERS, stage: OTHERS, cause: OTHERS };
 }
 
@@ -35,7 +35,7 @@ impl fmt::Display for Label {
     }
 }
 
-/// The failures that one shard has seen, by series and label.
+/// The failures that one shard has seen, by label and by the index of what has failed: a series, or a backend.
 #[derive(Debug)]
 pub(super) struct Failures {
     slots: Box<[Slot]>,
@@ -55,8 +55,8 @@ impl Default for Failures {
 }
 
 impl Failures {
-    pub(super) fn add(&self, series: usize, label: Label) {
-        let key = (series, label);
+    pub(super) fn add(&self, index: usize, label: Label) {
+        let key = (index, label);
         let mut hasher = DefaultHasher::new();
         key.hash(&mut hasher);
         let first = hasher.finish() as usize % SLOTS;
@@ -65,13 +65,12 @@ impl Failures {
         slot.map_or(&self.others, |slot| &slot.count).fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Series, label and count of all that were seen; [`Label::OTHERS`] has no series, and that of exchanges without an
-    /// upstream stands there.
-    pub(super) fn seen(&self) -> impl Iterator<Item = (usize, Label, u64)> {
+    /// Index, label and count of all that were seen; [`Label::OTHERS`] has no index.
+    pub(super) fn seen(&self) -> impl Iterator<Item = (Option<usize>, Label, u64)> {
         let count = |count: &AtomicU64| count.load(Ordering::Relaxed);
-        let others = (UNROUTED, Label::OTHERS, count(&self.others));
+        let others = (None, Label::OTHERS, count(&self.others));
         let slots = self.slots.iter().filter_map(move |slot| {
-            slot.key.get().map(|(series, label)| (*series, *label, count(&slot.count)))
+            slot.key.get().map(|(index, label)| (Some(*index), *label, count(&slot.count)))
         });
         slots.chain([others]).filter(|(.., count)| *count > 0)
     }
@@ -82,15 +81,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn failures_are_counted_by_series_and_label_and_a_full_table_still_counts() {
+    fn failures_are_counted_by_index_and_label_and_a_full_table_still_counts() {
         let failures = Failures::default();
         let label = Label { side: "backend", stage: "connect", cause: "refused" };
         (0..3).for_each(|_| failures.add(7, label));
         failures.add(8, label);
         let mut seen: Vec<_> = failures.seen().collect();
         seen.sort_unstable();
-        assert_eq!(seen, [(7, label, 3), (8, label, 1)]);
-        (100..100 + SLOTS).for_each(|series| failures.add(series, label));
+        assert_eq!(seen, [(Some(7), label, 3), (Some(8), label, 1)]);
+        (100..100 + SLOTS).for_each(|index| failures.add(index, label));
         assert_eq!(failures.seen().map(|(.., count)| count).sum::<u64>(), 4 + SLOTS as u64);
         assert!(failures.seen().any(|(_, label, count)| (label, count) == (Label::OTHERS, 2)));
         assert_eq!(

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::failures::Label;
+use super::failures::{Failures, Label};
 use super::series::SeriesTable;
 use super::shard::{Counter, Phase, Shard, Writers, Writing};
 use super::{Distribution, Log, LogWriter, Record};
@@ -22,6 +22,9 @@ pub struct Meter {
     shards: Vec<Shard>,
     recorders: AtomicUsize,
 }
+
+/// How often what failed, by its index, if it is known, and its label.
+pub type FailureCounts = BTreeMap<(Option<usize>, Label), u64>;
 
 /// One worker's way to the meter and the log.
 #[derive(Debug)]
@@ -70,11 +73,21 @@ impl Meter {
         self.shards.iter().map(of).fold(Distribution::default(), |all, one| all.merged(&one)).compact()
     }
 
-    /// How often what failed, by series and label.
-    pub fn failures(&self) -> BTreeMap<(usize, Label), u64> {
+    /// How many exchanges failed, by series and label; those without a series found the table full.
+    pub fn failures(&self) -> FailureCounts {
+        self.failed(|shard| &shard.failures)
+    }
+
+    /// How many attempts failed, by the place of the backend among all of the configuration and label; those without a
+    /// place found the table full.
+    pub fn attempt_failures(&self) -> FailureCounts {
+        self.failed(|shard| &shard.attempt_failures)
+    }
+
+    fn failed(&self, of: impl Fn(&Shard) -> &Failures) -> FailureCounts {
         let mut all = BTreeMap::new();
-        for (series, label, count) in self.shards.iter().flat_map(|shard| shard.failures.seen()) {
-            *all.entry((series, label)).or_default() += count;
+        for (index, label, count) in self.shards.iter().flat_map(|shard| of(shard).seen()) {
+            *all.entry((index, label)).or_default() += count;
         }
         all
     }
@@ -95,6 +108,17 @@ impl Recorder {
         }
         self.log.write(record);
     }
+
+    /// An attempt at the backend of this place has failed, whether or not another one follows.
+    pub fn attempt_failed(&self, place: usize, label: Label) {
+        self.meter.shards[self.shard].attempt_failures.add(place, label);
+    }
+
+    /// Another attempt follows the one at the backend of this place. The last one is counted with the record.
+    pub fn attempt_followed(&self, place: usize) {
+        let series = self.meter.series.of_place(Some(place));
+        self.meter.shards[self.shard].writing(series, self.writers).count(Counter::Attempts, 1);
+    }
 }
 
 fn count(writing: &Writing<'_>, record: &Record<'_>) {
@@ -103,7 +127,8 @@ fn count(writing: &Writing<'_>, record: &Record<'_>) {
     writing.count(class(record.status), 1);
     writing.count(Counter::RequestBytes, traffic.request_body);
     writing.count(Counter::ResponseBytes, traffic.response_body);
-    writing.count(Counter::Attempts, u64::from(traffic.attempts));
+    // Those before the last one were counted when another one followed, each for its backend.
+    writing.count(Counter::Attempts, u64::from(traffic.attempts.min(1)));
     writing.count(Counter::Reused, u64::from(traffic.reused));
 }
 
@@ -166,12 +191,31 @@ mod tests {
         let classes = [Counter::Status1xx, Counter::Status2xx, Counter::Status5xx];
         assert_eq!(classes.map(|class| count(2, class)), [1, 1, 1]);
         let sums = [Counter::RequestBytes, Counter::ResponseBytes, Counter::Attempts, Counter::Reused];
-        assert_eq!(sums.map(|counter| count(2, counter)), [3, 30, 6, 3]);
-        assert_eq!(meter.failures().into_iter().collect::<Vec<_>>(), [((2, label), 1)]);
+        assert_eq!(sums.map(|counter| count(2, counter)), [3, 30, 3, 3]);
+        assert_eq!(meter.failures().into_iter().collect::<Vec<_>>(), [((Some(2), label), 1)]);
         let total = meter.distribution(2, Phase::Total);
         assert_eq!((total.count(), total.sum_us(), total.max_us()), (2, 12, 7), "without the tunnel");
         assert_eq!(meter.distribution(2, Phase::Head).count(), 3);
         assert_eq!(meter.distribution(0, Phase::Total).count(), 0, "answers of our own are counted only");
+    }
+
+    /// The first backend has failed twice, the second one has answered once after that and failed itself the other time.
+    #[test]
+    fn each_attempt_is_counted_for_its_own_backend() {
+        let meter = meter();
+        let label = Label { side: "backend", stage: "connect", cause: "refused" };
+        let mut recorders = [meter.recorder(&Log::off()), meter.recorder(&Log::off())];
+        for (recorder, failure) in recorders.iter_mut().zip([None, Some(label)]) {
+            recorder.attempt_failed(0, label);
+            recorder.attempt_followed(0);
+            failure.inspect(|label| recorder.attempt_failed(1, *label));
+            recorder.take(&Record { failure, ..record(5) });
+        }
+        assert_eq!([1, 2].map(|series| meter.counter(series, Counter::Attempts)), [2, 2]);
+        assert_eq!([1, 2].map(|series| meter.counter(series, Counter::Requests)), [0, 2]);
+        let failed: Vec<_> = meter.attempt_failures().into_iter().collect();
+        assert_eq!(failed, [((Some(0), label), 2), ((Some(1), label), 1)]);
+        assert_eq!(meter.failures().into_iter().collect::<Vec<_>>(), [((Some(2), label), 1)]);
     }
 
     #[test]

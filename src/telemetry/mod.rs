@@ -23,7 +23,7 @@ pub use access_log::{Log, LogWriter};
 pub(crate) use distribution::tests::of as distribution_of;
 pub use distribution::{DIGITS, Distribution, HIGHEST_US};
 pub use failures::Label;
-pub use meter::{Meter, Recorder};
+pub use meter::{FailureCounts, Meter, Recorder};
 pub use moments::{Moments, Phases};
 pub use notice::notice;
 pub use record::Record;

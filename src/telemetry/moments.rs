@@ -36,15 +36,17 @@ struct Moment(u64);
 pub struct Phases {
     /// From the first byte of the request's head to its last.
     pub head: u64,
-    /// Waiting, and nothing else: attempts that failed before the last one, and pauses between.
+    /// Waiting, and nothing else: attempts that failed before the last one, at whichever backend, and pauses between.
     pub queue: u64,
     /// The last attempt's connect; 0 over a reused connection.
     pub connect: u64,
-    /// The rest of the time until the kernel had taken the whole request, or the response began before that.
+    /// The rest of the time until the kernel had taken the whole request, as far as we had learned of that, or the
+    /// response began before that.
     pub request: u64,
     /// From there to the first byte of the final response, or of the answer that we gave in its place.
     pub first_byte: u64,
-    /// From there to the last byte of the response that the kernel took.
+    /// From there to the last byte of the response that the kernel took: waiting for what the backend has not sent yet,
+    /// and for a client that does not read.
     pub response: u64,
 }
 

@@ -43,7 +43,7 @@ pub struct SeriesTable {
 }
 
 /// The series of exchanges without an upstream.
-pub(super) const UNROUTED: usize = 0;
+const UNROUTED: usize = 0;
 
 impl SeriesTable {
     /// The series that a configuration asks for, as far as there is room for them in so many shards.
@@ -89,6 +89,11 @@ impl SeriesTable {
     /// Every series; the first is that of exchanges which found no upstream.
     pub fn all(&self) -> &[Series] {
         &self.all
+    }
+
+    /// Upstream and name of each backend of the configuration, in its order.
+    pub(super) fn names(&self) -> &[[String; 2]] {
+        &self.names
     }
 
     /// How many backends can have a series of their own.

@@ -81,7 +81,7 @@ pub enum Counter {
     RequestBytes,
     /// Bytes of bodies that went to clients.
     ResponseBytes,
-    /// Connections to backends that were tried, reused ones included.
+    /// Attempts to have a request answered by the backend, over reused connections included.
     Attempts,
     /// Exchanges whose last attempt went over a connection that had served before.
     Reused,
@@ -106,7 +106,10 @@ struct Cells {
 #[derive(Debug)]
 pub(super) struct Shard {
     series: Box<[OnceLock<Cells>]>,
+    /// Exchanges, by series.
     pub(super) failures: Failures,
+    /// Attempts, by the place of the backend among all of the configuration.
+    pub(super) attempt_failures: Failures,
 }
 
 /// Who writes to a shard.
@@ -126,10 +129,14 @@ pub(super) struct Writing<'a> {
 
 impl Shard {
     pub(super) fn new(series: usize) -> Self {
-        Self { series: (0..series).map(|_| OnceLock::new()).collect(), failures: Failures::default() }
+        Self {
+            series: (0..series).map(|_| OnceLock::new()).collect(),
+            failures: Failures::default(),
+            attempt_failures: Failures::default(),
+        }
     }
 
-    /// The memory of a series is taken when its first exchange is over.
+    /// The memory of a series is taken when its first exchange or attempt is over.
     pub(super) fn writing(&self, series: usize, writers: Writers) -> Writing<'_> {
         Writing { cells: self.series[series].get_or_init(Cells::default), writers }
     }

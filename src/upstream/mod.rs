@@ -48,6 +48,7 @@ pub struct Backend {
     /// Its share.
     pub weight: u32,
     in_flight: AtomicUsize,
+    ejections: AtomicU64,
 }
 
 /// The order in which eligible backends are picked, until the eligible set changes.
@@ -88,6 +89,8 @@ pub struct BackendState<'a> {
     pub in_flight: usize,
     /// It refused a connection, and is left alone until then.
     pub ejected_until: Option<Instant>,
+    /// How often it was left alone, since the start.
+    pub ejections: u64,
     /// Picks of it in the cycle that runs.
     pub picks: u64,
 }
@@ -108,6 +111,7 @@ impl Upstream {
                 name: backend.address.to_string(),
                 weight: backend.weight,
                 in_flight: AtomicUsize::new(0),
+                ejections: AtomicU64::new(0),
             })
             .collect();
         let ejected = vec![None; backends.len()];
@@ -151,7 +155,14 @@ impl Upstream {
             let in_flight = backend.in_flight.load(Ordering::Relaxed);
             // The next pick takes back whoever's time is over.
             let ejected_until = until.filter(|until| *until > now);
-            BackendState { backend, in_flight, ejected_until, picks: cycle.picks_of(BackendId(id)) }
+            let ejections = backend.ejections.load(Ordering::Relaxed);
+            BackendState {
+                backend,
+                in_flight,
+                ejected_until,
+                ejections,
+                picks: cycle.picks_of(BackendId(id)),
+            }
         });
         (cycle.number, states.collect())
     }
@@ -201,6 +212,7 @@ impl Upstream {
         let is_new = ejected[id.0].is_none();
         if is_new {
             ejected[id.0] = Some(now + self.fail_for);
+            self.backends[id.0].ejections.fetch_add(1, Ordering::Relaxed);
             self.store(ejected);
         }
         is_new
@@ -343,8 +355,12 @@ mod tests {
         upstream.eject(BackendId(1), start);
         let before = start + Duration::from_millis(4_999);
         assert_eq!(picks(&upstream, before, 4), [0, 2, 0, 2]);
+        assert!(!upstream.eject(BackendId(1), before), "it is left alone already");
         let after = start + Duration::from_secs(5);
         assert_eq!(picks(&upstream, after, 4), [0, 1, 2, 0]);
+        upstream.eject(BackendId(1), after);
+        let ejections: Vec<_> = upstream.state(after).1.iter().map(|state| state.ejections).collect();
+        assert_eq!(ejections, [0, 2, 0]);
     }
 
     #[test]

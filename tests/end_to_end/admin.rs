@@ -167,7 +167,7 @@ fn metrics_pass_promtool(runtime: &str) {
     promtool_takes(&text);
 }
 
-fn promtool_takes(metrics: &str) {
+pub(crate) fn promtool_takes(metrics: &str) {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), metrics).unwrap();
     let stdin = std::fs::File::open(file.path()).unwrap();
@@ -227,7 +227,13 @@ fn state_is_told(runtime: &str) {
     assert_eq!((&upstreams[0]["upstream"], backends.len()), (&"all".into(), 5));
     assert!(picks >= 12 && backends.iter().all(|backend| backend["state"] == "eligible"), "{upstreams}");
     assert_eq!(backends[0]["backend"], scene.backends.addresses().cluster[0].to_string());
-    assert!(scene.json("/connections")["accepted"].as_u64() >= Some(1));
+    let _open = TcpStream::connect(scene.setup.listener).unwrap();
+    let connections = wait_for("one connection is open, and its worker is told", PATIENCE, || {
+        let connections = scene.json("/connections");
+        let loads = connections["workers"].as_array().unwrap().iter().map(|load| load.as_u64().unwrap());
+        (connections["open"] == 1 && loads.sum::<u64>() == 1).then_some(connections)
+    });
+    assert!(connections["accepted"].as_u64() >= Some(2), "{connections}");
     assert_eq!(scene.json("/version")["runtime"], runtime);
     assert_eq!(scene.text("/ready"), "ready\n");
 }

@@ -27,6 +27,7 @@ macro_rules! on_runtime {
 mod support;
 
 mod admin;
+mod attempts;
 mod audit;
 mod balance;
 mod big_bodies;

@@ -62,6 +62,8 @@ mod tests {
             ejected_ms: None,
             in_flight: 0,
             picks: 0,
+            ejections: 0,
+            failed_attempts: Default::default(),
         });
         UpstreamView { upstream: name.to_owned(), cycle: 1, backends: backends.collect() }
     }

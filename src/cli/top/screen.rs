@@ -263,6 +263,8 @@ mod tests {
             ejected_ms,
             in_flight: 2,
             picks: 1_017,
+            ejections: 0,
+            failed_attempts: Default::default(),
         }
     }
 

@@ -51,7 +51,7 @@ Ringway's admin API. It reads, and changes nothing.
                    earlier answer, ?upstream=…&backend=…&phase=…
   /latency.hgrm    a percentile distribution for the HdrHistogram plotter; ?upstream=…&backend=…&phase=…&since=ID
   /latency.hlog    an HdrHistogram interval log, one tag a series and phase; ?upstream=…&backend=…&phase=…&since=ID
-  /upstreams       backends: whether they take part, what is in flight, picks
+  /upstreams       backends: whether they take part, what is in flight, picks, what they have failed
   /connections     of clients
   /ready           200, or 503 while a drain runs
   /version         of the program, and the runtime
@@ -92,6 +92,11 @@ impl Admin {
             started: Instant::now(),
             places: Places::new(),
         })
+    }
+
+    /// How many client connections each worker serves. A lone one serves all, and the threads of `threads` count as one.
+    fn loads(&self) -> Vec<usize> {
+        if self.peers.workers() == 1 { vec![self.shared.connections()] } else { self.peers.loads() }
     }
 
     /// How many connections wait to be accepted at each listener: unknown while a drain runs, since nobody listens then.
@@ -194,7 +199,7 @@ async fn upstreams(State(admin): State<Arc<Admin>>) -> Response {
 }
 
 async fn connections(State(admin): State<Arc<Admin>>) -> Response {
-    admin.pace.turn(|| json(&state::connections(&admin.shared, &admin.peers))).await
+    admin.pace.turn(|| json(&state::connections(&admin))).await
 }
 
 async fn ready(State(admin): State<Arc<Admin>>) -> Response {

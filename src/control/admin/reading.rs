@@ -17,6 +17,7 @@ pub(super) fn take(admin: &Admin) -> Reading {
             weight: state.backend.weight,
             in_flight: state.in_flight,
             is_eligible: state.ejected_until.is_none(),
+            ejections: state.ejections,
         })
     });
     let names = shared.config.listeners.iter().map(|listener| listener.name.clone());
@@ -35,7 +36,7 @@ pub(super) fn take(admin: &Admin) -> Reading {
         is_draining: admin.drain.is_raised(),
         connections: shared.connections(),
         accepted: shared.accepted(),
-        loads: admin.peers.loads(),
+        loads: admin.loads(),
         skew: admin.peers.skew(),
         handed_over: admin.peers.handed_over(),
         admin_refused: admin.places.refused(),

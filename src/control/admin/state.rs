@@ -1,11 +1,12 @@
 //! What is going on: upstreams, their backends, connections.
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
+use super::Admin;
 use crate::proxy::Shared;
-use crate::runtime::Peers;
 use crate::upstream::Upstream;
 
 /// One upstream, as `/upstreams` shows it.
@@ -28,12 +29,16 @@ pub struct BackendView {
     pub weight: u32,
     /// `eligible`, or `ejected` while it is left alone.
     pub state: String,
-    /// For how many milliseconds it is still left alone.
+    /// For how many milliseconds from now on it is still left alone; absent if it is not.
     pub ejected_ms: Option<u64>,
     /// Exchanges in flight.
     pub in_flight: usize,
     /// Picks in the cycle that runs.
     pub picks: u64,
+    /// How often it was left alone, since the start.
+    pub ejections: u64,
+    /// Attempts that it has failed since the start, by the failure's label.
+    pub failed_attempts: BTreeMap<String, u64>,
 }
 
 /// Client connections, as `/connections` shows them.
@@ -41,7 +46,7 @@ pub struct BackendView {
 pub struct Connections {
     /// Open now.
     pub open: usize,
-    /// How many of them each worker serves.
+    /// How many each worker serves, those on their way to it from another worker included.
     pub workers: Vec<usize>,
     /// How many of them the most loaded worker serves above the mean.
     pub skew: f64,
@@ -57,12 +62,30 @@ pub struct Connections {
 
 pub(super) fn upstreams(shared: &Shared) -> Vec<UpstreamView> {
     let now = Instant::now();
-    shared.upstreams().iter().map(|upstream| view(upstream, now)).collect()
+    let mut failed = failed_attempts(shared);
+    let mut failed = (0..).map(|place| failed.remove(&place).unwrap_or_default());
+    shared.upstreams().iter().map(|upstream| view(upstream, &mut failed, now)).collect()
 }
 
-fn view(upstream: &Upstream, now: Instant) -> UpstreamView {
+/// By the place of the backend among all of the configuration.
+fn failed_attempts(shared: &Shared) -> BTreeMap<usize, BTreeMap<String, u64>> {
+    let mut all = BTreeMap::<_, BTreeMap<_, _>>::new();
+    for ((place, label), count) in shared.meter.attempt_failures() {
+        if let Some(place) = place {
+            all.entry(place).or_default().insert(label.to_string(), count);
+        }
+    }
+    all
+}
+
+/// `failed` goes on with the attempts that the next backend has failed: it gives those of this upstream, and no more.
+fn view(
+    upstream: &Upstream,
+    failed: &mut impl Iterator<Item = BTreeMap<String, u64>>,
+    now: Instant,
+) -> UpstreamView {
     let (cycle, states) = upstream.state(now);
-    let backends = states.into_iter().map(|state| {
+    let backends = states.into_iter().zip(failed).map(|(state, failed_attempts)| {
         let left = state.ejected_until.map(|until| until.saturating_duration_since(now));
         BackendView {
             backend: state.backend.name.clone(),
@@ -71,15 +94,18 @@ fn view(upstream: &Upstream, now: Instant) -> UpstreamView {
             ejected_ms: left.map(|left| left.as_millis() as u64),
             in_flight: state.in_flight,
             picks: state.picks,
+            ejections: state.ejections,
+            failed_attempts,
         }
     });
     UpstreamView { upstream: upstream.name.clone(), cycle, backends: backends.collect() }
 }
 
-pub(super) fn connections(shared: &Shared, peers: &Peers) -> Connections {
+pub(super) fn connections(admin: &Admin) -> Connections {
+    let Admin { shared, peers, .. } = admin;
     Connections {
         open: shared.connections(),
-        workers: peers.loads(),
+        workers: admin.loads(),
         skew: peers.skew(),
         handed_over: peers.handed_over(),
         accepted: shared.accepted(),
