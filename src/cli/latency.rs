@@ -63,7 +63,7 @@ pub(super) struct Arguments {
     /// Print it again every second, each time of the second that has passed.
     #[arg(long, conflicts_with_all = ["plot", "hgrm", "hlog", "diff"])]
     watch: bool,
-    /// Draw the percentile curve, the nines on a logarithmic scale; with --by a curve for each.
+    /// Draw the percentile curve, on logarithmic scales for nines and values; with --by a curve for each.
     #[arg(long, value_name = "FILE.svg")]
     plot: Option<PathBuf>,
     /// Save one percentile distribution, as the HdrHistogram plotter reads it, in milliseconds.
