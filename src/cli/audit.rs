@@ -24,7 +24,7 @@ pub(super) struct Arguments {
     /// The access log, text or JSON; of a rotated one, all files that are left, in any order.
     #[arg(value_name = "LOG", required = true)]
     logs: Vec<PathBuf>,
-    /// The configuration of the last process: which backends there are, and their weights.
+    /// The configuration of the last process: which backends there are, and their weights; else they are taken to be equal.
     #[arg(long, short, value_name = "FILE")]
     config: Option<PathBuf>,
     /// The process that wrote the last lines has stopped: whatever has no line is lost.
@@ -143,21 +143,25 @@ fn backends(config: Option<&Config>, upstream: &str) -> Vec<(String, u32)> {
 
 fn report(verdicts: &[Verdict]) -> String {
     let mut text = String::new();
-    for Verdict { upstream, cycles, counts, findings, untold, open, notes } in verdicts {
-        let word = match (findings.is_empty(), open.is_empty()) {
+    for verdict in verdicts {
+        let Verdict { upstream, cycles, counts, untold, open, notes, .. } = verdict;
+        let word = match (verdict.findings.is_empty(), open.is_empty()) {
+            (false, _) if verdict.assumes_equal => {
+                "NOT KEPT, assuming equal weights (--config FILE gives the real ones)"
+            }
             (false, _) => "NOT KEPT",
             (true, true) => "kept",
             (true, false) => "kept as far as the log tells",
         };
         let picks: u64 = counts.iter().map(|(_, count)| count).sum();
-        text += &format!("upstream {upstream}: {word}: {picks} picks in {cycles} cycles\n");
+        let (picks, cycles) = (counted(picks, "pick"), counted(*cycles as u64, "cycle"));
+        text += &format!("upstream {upstream}: {word}: {picks} in {cycles}\n");
         counts.iter().for_each(|(backend, count)| text += &format!("  {backend:<24} {count:>10}\n"));
-        findings.iter().for_each(|finding| text += &format!("  ! {finding}\n"));
+        text += &found(verdict);
         if *untold > 0 {
-            text += &format!(
-                "  ? {untold} picks are not told yet: still running when the log ended, in an earlier "
-            );
-            text += "log, or lost\n";
+            let are = if *untold == 1 { "is" } else { "are" };
+            text += &format!("  ? {} {are} not told yet: ", counted(*untold, "pick"));
+            text += "still running when the log ended, in an earlier log, or lost\n";
         }
         open.iter().for_each(|open| text += &format!("  ? {open}\n"));
         notes.iter().for_each(|note| text += &format!("  - {note}\n"));
@@ -166,6 +170,25 @@ fn report(verdicts: &[Verdict]) -> String {
         text += "no line tells of a pick\n";
     }
     text
+}
+
+/// All findings; but of those that other weights would explain only the first one.
+fn found(Verdict { findings, fitting, .. }: &Verdict) -> String {
+    let line = |finding: &String| format!("  ! {finding}\n");
+    if fitting.is_empty() {
+        return findings.iter().map(line).collect();
+    }
+    let weights: Vec<_> = fitting.iter().map(|(backend, weight)| format!("{backend} {weight}")).collect();
+    let weights = weights.join(", ");
+    let mut text = format!("  ! kept if these are the weights, which explain every pick: {weights}\n");
+    text.extend(findings.first().map(|first| format!("  ! with equal ones: {first}")));
+    text += if findings.len() > 1 { "; and more of the kind\n" } else { "\n" };
+    text
+}
+
+/// `1 pick`, `2 picks`.
+fn counted(count: u64, what: &str) -> String {
+    if count == 1 { format!("{count} {what}") } else { format!("{count} {what}s") }
 }
 
 #[cfg(test)]
@@ -195,5 +218,21 @@ mod tests {
             let (verdicts, rest) = read(&paths, None, true).unwrap();
             assert_eq!((&*verdicts[0].findings, &*rest), (&["cycle 0 lacks pick 35".to_owned()][..], ""));
         }
+    }
+
+    #[test]
+    fn who_is_accused_by_weights_that_were_assumed_is_told_so_at_once() {
+        let fitting = vec![("a".to_owned(), 2), ("b".to_owned(), 1)];
+        let findings = vec!["pick 3 went to a".to_owned(), "pick 4 went to b".to_owned()];
+        let (upstream, counts) = ("u".to_owned(), vec![("a".to_owned(), 40), ("b".to_owned(), 20)]);
+        let mut verdict = Verdict { upstream, cycles: 1, counts, findings, ..Verdict::default() };
+        let said = |verdict: &Verdict| report(std::slice::from_ref(verdict));
+        assert!(said(&verdict).starts_with("upstream u: NOT KEPT: 60 picks in 1 cycle\n"));
+        verdict.assumes_equal = true;
+        let first = "upstream u: NOT KEPT, assuming equal weights (--config FILE gives the real ones): 60 picks in 1 cycle\n";
+        assert!(said(&verdict).starts_with(first) && said(&verdict).ends_with("a\n  ! pick 4 went to b\n"));
+        verdict.fitting = fitting;
+        let end = "  ! kept if these are the weights, which explain every pick: a 2, b 1\n  ! with equal ones: pick 3 went to a; and more of the kind\n";
+        assert!(said(&verdict).ends_with(end), "{}", said(&verdict));
     }
 }

@@ -2,16 +2,19 @@
 
 pub(in crate::cli) mod curve;
 mod diff;
+mod interval;
 mod named;
 mod watch;
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::{Args, ValueEnum};
 
 use self::curve::Curve;
+use self::interval::{Interval, span};
 use super::{EXIT_OK, fail, plot, print};
 use crate::config::AdminAddress;
 use crate::control::admin::{self, Answer, ask};
@@ -22,8 +25,8 @@ Examples:
   ringway latency --phase added                            what the proxy itself takes
   ringway latency --by backend --upstream cluster --watch  its backends, of each second
   ringway latency --plot curve.svg --by upstream           a curve for each upstream
-  ringway latency --hgrm before.hgrm                       save it, and some time later:
-  ringway latency --hgrm after.hgrm
+  ringway latency --for 30s --hgrm before.hgrm             save what comes in 30 seconds, and after a change:
+  ringway latency --for 30s --hgrm after.hgrm
   ringway latency --diff before.hgrm after.hgrm --plot both.svg";
 
 /// The phases of an exchange, in their order, and what they mean.
@@ -41,7 +44,7 @@ const PHASES: [(&str, &str); 8] = [
 /// Show percentiles of a running proxy, from its admin API.
 ///
 /// How long each phase of an exchange took, and what of it the proxy itself has added: docs/metrics.md says exactly what is
-/// measured. Without options it is everything since the proxy was started.
+/// measured. Without --for and --watch it is everything since the proxy was started.
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Arguments {
@@ -61,18 +64,23 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "PHASE", value_parser = phases())]
     phase: Option<String>,
     /// Print it again every second, each time of the second that has passed.
-    #[arg(long, conflicts_with_all = ["plot", "hgrm", "hlog", "diff"])]
+    #[arg(long, conflicts_with_all = ["plot", "hgrm", "hlog", "diff", "for"])]
     watch: bool,
-    /// Draw the percentile curve, the nines on a logarithmic scale; with --by a curve for each.
+    /// Wait for so long, and show, draw or save only what has come meanwhile: 30s, 1m30s.
+    #[arg(long = "for", id = "for", value_name = "TIME", value_parser = interval::time, conflicts_with = "diff")]
+    time: Option<Duration>,
+    /// Draw the percentile curve, on logarithmic scales for nines and values; with --by a curve for each.
     #[arg(long, value_name = "FILE.svg")]
     plot: Option<PathBuf>,
-    /// Save one percentile distribution, as the HdrHistogram plotter reads it, in milliseconds.
+    /// Save one percentile distribution, as the HdrHistogram plotter reads it, in milliseconds; without --for of everything since
+    /// the start.
     #[arg(long, value_name = "FILE")]
     hgrm: Option<PathBuf>,
     /// Save all distributions, each backend and phase with its tag, as an HdrHistogram log, in microseconds.
     #[arg(long, value_name = "FILE")]
     hlog: Option<PathBuf>,
-    /// Compare two saved distributions; with --plot, draw both.
+    /// Compare two saved distributions; with --plot, draw both. Files that were saved without --for are of everything since the
+    /// start: of one process the later one holds the earlier one, too.
     #[arg(long, num_args = 2, value_names = ["A.hgrm", "B.hgrm"],
           conflicts_with_all = ["hgrm", "hlog", "by", "upstream", "backend", "phase"])]
     diff: Option<Vec<PathBuf>>,
@@ -94,15 +102,30 @@ fn phases() -> PossibleValuesParser {
 
 pub(super) fn latency(arguments: &Arguments) -> u8 {
     let is_saved = [&arguments.plot, &arguments.hgrm, &arguments.hlog].iter().any(|path| path.is_some());
-    let done = match &arguments.diff {
+    let done = named::check_files(arguments).and_then(|()| match &arguments.diff {
         Some(files) => diff(files, arguments.plot.as_deref()),
         None => named::check(arguments).and_then(|()| match (is_saved, arguments.watch) {
-            (true, _) => save(arguments),
-            (false, true) => watch::watch(arguments),
-            (false, false) => asked(arguments, None).map(|answer| print(&show(&answer))),
+            (_, true) => watch::watch(arguments),
+            (is_saved, false) => once(arguments, is_saved),
         }),
-    };
+    });
     done.unwrap_or_else(|error| fail(&error))
+}
+
+fn once(arguments: &Arguments, is_saved: bool) -> io::Result<u8> {
+    let interval = arguments.time.map(|time| Interval::pass(arguments, time)).transpose()?;
+    let done = match is_saved {
+        true => save(arguments, interval.as_ref()),
+        false => asked(arguments, id_of(interval.as_ref())).map(|answer| print(&show(&answer))),
+    };
+    done.map_err(|error| match &interval {
+        Some(interval) => interval.told(error),
+        None => error,
+    })
+}
+
+fn id_of(interval: Option<&Interval>) -> Option<&str> {
+    interval.map(|interval| interval.id.as_str())
 }
 
 impl Arguments {
@@ -151,55 +174,61 @@ fn show(answer: &Answer) -> String {
 }
 
 /// Writes what was asked for into files, and says what is in them.
-fn save(arguments: &Arguments) -> io::Result<u8> {
+fn save(arguments: &Arguments, interval: Option<&Interval>) -> io::Result<u8> {
     let (mut said, phase) = (String::new(), arguments.phase());
+    let described = |path: &Path, curve: &Curve| {
+        let (path, name, count, span) = (path.display(), &curve.name, curve.count(), span(interval));
+        format!("{path}: {phase} of {name}, {count} exchanges {span}\n")
+    };
     if let Some(path) = &arguments.hlog {
-        write(path, &ask(&arguments.admin, "/latency.hlog")?)?;
-        said += &format!("{}: every phase of every backend\n", path.display());
+        let since = query(&[("since", id_of(interval))]);
+        let page = format!("/latency.hlog?{}", since.trim_start_matches('&'));
+        write(path, &ask(&arguments.admin, &page)?)?;
+        said += &format!("{}: every phase of every backend {}\n", path.display(), span(interval));
     }
     if let Some(path) = &arguments.hgrm {
-        let (upstream, backend) = (arguments.upstream.as_deref(), arguments.backend.as_deref());
-        let (text, curve) = distribution(arguments, upstream, backend)?;
+        let whose = (arguments.upstream.as_deref(), arguments.backend.as_deref());
+        let (mut text, curve) = distribution(arguments, interval, whose)?;
+        text.extend(interval.map(Interval::note).unwrap_or_default().bytes());
         write(path, &text)?;
-        said += &described(path, phase, &curve);
+        said += &described(path, &curve);
     }
     if let Some(path) = &arguments.plot {
-        let curves = curves(arguments)?;
-        write(path, plot::percentiles(phase, &curves)?.as_bytes())?;
-        curves.iter().for_each(|curve| said += &described(path, phase, curve));
+        let curves = curves(arguments, interval)?;
+        let caption = format!("{phase}, {}", span(interval));
+        write(path, plot::percentiles(&caption, &curves)?.as_bytes())?;
+        curves.iter().for_each(|curve| said += &described(path, curve));
     }
     Ok(print(&said))
 }
 
-fn described(path: &Path, phase: &str, curve: &Curve) -> String {
-    format!("{}: {phase} of {}, {} exchanges\n", path.display(), curve.name, curve.count())
-}
-
 /// One curve of what was asked for, or one for each upstream or backend that has had exchanges.
-fn curves(arguments: &Arguments) -> io::Result<Vec<Curve>> {
-    let one = || distribution(arguments, arguments.upstream.as_deref(), arguments.backend.as_deref());
+fn curves(arguments: &Arguments, interval: Option<&Interval>) -> io::Result<Vec<Curve>> {
+    let curve = |whose: Whose<'_>| distribution(arguments, interval, whose).map(|(_, curve)| curve);
     if arguments.by.is_none_or(|by| by == By::All) {
-        return Ok(vec![one()?.1]);
+        return Ok(vec![curve((arguments.upstream.as_deref(), arguments.backend.as_deref()))?]);
     }
     let phase = arguments.phase();
-    let rows = asked(arguments, None)?.series.into_iter().filter(|row| row.phase == phase && row.count > 0);
+    let rows = asked(arguments, id_of(interval))?.series;
+    let rows = rows.iter().filter(|row| row.phase == phase && row.count > 0);
     let curves: Vec<_> = rows
-        .map(|row| {
-            distribution(arguments, row.upstream.as_deref(), row.backend.as_deref()).map(|(_, curve)| curve)
-        })
+        .map(|row| curve((row.upstream.as_deref(), row.backend.as_deref())))
         .collect::<io::Result<_>>()?;
     if curves.is_empty() { Err(nothing_yet()) } else { Ok(curves) }
 }
 
+/// An upstream and a backend; all, where none is named.
+type Whose<'a> = (Option<&'a str>, Option<&'a str>);
+
 /// One distribution, as text and as a curve.
 fn distribution(
     arguments: &Arguments,
-    upstream: Option<&str>,
-    backend: Option<&str>,
+    interval: Option<&Interval>,
+    (upstream, backend): Whose<'_>,
 ) -> io::Result<(Vec<u8>, Curve)> {
     let phase = arguments.phase();
-    let whose = query(&[("upstream", upstream), ("backend", backend)]);
-    let text = ask(&arguments.admin, &format!("/latency.hgrm?phase={phase}{whose}"))?;
+    let named = query(&[("since", id_of(interval)), ("upstream", upstream), ("backend", backend)]);
+    let text = ask(&arguments.admin, &format!("/latency.hgrm?phase={phase}{named}"))?;
     let names: Vec<_> = [upstream, backend].into_iter().flatten().collect();
     let whose = if names.is_empty() { "all upstreams".to_owned() } else { names.join(" ") };
     let curve = Curve::read(whose, &String::from_utf8_lossy(&text));

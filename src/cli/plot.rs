@@ -1,22 +1,21 @@
-//! Draws percentile curves: the nines on a logarithmic scale, as HdrHistogram's plotter does.
+//! Draws percentile curves: the nines on a logarithmic scale, as HdrHistogram's plotter does, and the values on one too.
+
+mod axis;
+mod legend;
+mod scale;
 
 use std::io;
 
 use plotters::prelude::*;
 
+use self::axis::Axis;
+use self::legend::{Legend, Sample};
+use self::scale::Scale;
 use super::latency::curve::Curve;
 
-const SIZE: (u32, u32) = (960, 540);
-/// Told apart by those who see fewer colours too (P. Tol, "Colour schemes", the bright one).
-const COLOURS: [RGBColor; 7] = [
-    RGBColor(68, 119, 170),
-    RGBColor(238, 102, 119),
-    RGBColor(34, 136, 51),
-    RGBColor(204, 187, 68),
-    RGBColor(102, 204, 238),
-    RGBColor(170, 51, 119),
-    RGBColor(120, 120, 120),
-];
+const WIDTH: u32 = 960;
+/// Of the plot; what is above it comes on top.
+const PLOT_HEIGHT: u32 = 500;
 /// No more nines than that are drawn.
 const MOST_NINES: f64 = 7.0;
 
@@ -31,68 +30,57 @@ pub(super) fn percentiles(caption: &str, curves: &[Curve]) -> io::Result<String>
 }
 
 fn draw(caption: &str, curves: &[Curve], svg: &mut String) -> Result<(), Box<dyn std::error::Error>> {
-    let root = SVGBackend::with_string(svg, SIZE).into_drawing_area();
+    let labels = curves.iter().map(|curve| (curve.name.as_str(), curve.count()));
+    let legend = Legend::new(labels, WIDTH);
+    let root = SVGBackend::with_string(svg, (WIDTH, legend.height() + PLOT_HEIGHT)).into_drawing_area();
     root.fill(&WHITE)?;
+    let (head, body) = root.split_vertically(legend.height());
+    legend.draw(&head, &format!("Latency by percentile: {caption}"))?;
     let right = curves.iter().map(|curve| last_nine(curve.count())).fold(1.0, f64::max);
-    let top = curves.iter().map(Curve::max).fold(0.0, f64::max);
-    let unit = Unit::of(top);
-    let mut chart = ChartBuilder::on(&root)
+    let values = curves.iter().flat_map(|curve| &curve.points).map(|point| point.ms * 1e3);
+    let scale = Scale::of(values);
+    let mut chart = ChartBuilder::on(&body)
         .margin(20)
-        .caption(format!("Latency by percentile: {caption}"), ("sans-serif", 20))
+        .margin_top(10)
+        .margin_right(40)
         .x_label_area_size(50)
-        .y_label_area_size(70)
-        .build_cartesian_2d(0.0..right, 0.0..(top * unit.in_a_ms * 1.05).max(0.001))?;
-    let is_whole = |at: f64| (at - at.round()).abs() < 1e-6;
+        .y_label_area_size(80)
+        .build_cartesian_2d(percents(right), scale.axis())?;
     chart
         .configure_mesh()
         .label_style(("sans-serif", 14))
         .axis_desc_style(("sans-serif", 16))
         .x_desc("percentile of the exchanges")
-        .y_desc(format!("latency in {}", unit.name))
-        .x_labels(right.ceil() as usize + 1)
-        .x_label_formatter(&|at| if is_whole(*at) { percent(*at) } else { String::new() })
-        .y_label_formatter(&|value| axis(*value, top * unit.in_a_ms))
-        .light_line_style(RGBColor(245, 245, 245))
+        .y_desc("latency, on a logarithmic scale")
+        .x_label_formatter(&|at| percent(*at))
+        .y_label_formatter(&|at| scale.label(*at))
+        .light_line_style(RGBColor(240, 240, 240))
         .bold_line_style(RGBColor(215, 215, 215))
         .draw()?;
-    for (curve, colour) in curves.iter().zip(COLOURS.iter().cycle()) {
-        let line = LineSeries::new(steps(curve, unit.in_a_ms), colour.stroke_width(2));
-        chart
-            .draw_series(line)?
-            .label(format!("{}: {} exchanges", curve.name, curve.count()))
-            .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], colour.stroke_width(2)));
+    for (nth, curve) in curves.iter().enumerate() {
+        let (points, sample) = (steps(curve, &scale), Sample::of(nth));
+        match sample.dash {
+            None => chart.draw_series(LineSeries::new(points, sample.style))?,
+            Some((dash, space)) => {
+                chart.draw_series(DashedLineSeries::new(points, dash, space, sample.style))?
+            }
+        };
     }
-    chart
-        .configure_series_labels()
-        .label_font(("sans-serif", 15))
-        .position(SeriesLabelPosition::UpperLeft)
-        .background_style(WHITE.mix(0.9))
-        .border_style(RGBColor(200, 200, 200))
-        .draw()?;
     root.present()?;
     Ok(())
 }
 
-/// The points of a curve: nines, and values in the unit.
-fn steps(curve: &Curve, in_a_ms: f64) -> Vec<(f64, f64)> {
+/// The points of a curve: nines, and where the values stand on the scale.
+fn steps(curve: &Curve, scale: &Scale) -> Vec<(f64, f64)> {
     let last = last_nine(curve.count());
-    curve.points.iter().map(|point| (nines(point.quantile).min(last), point.ms * in_a_ms)).collect()
+    let step = |quantile: f64, ms: f64| (nines(quantile).min(last), scale.at(ms * 1e3));
+    curve.points.iter().map(|point| step(point.quantile, point.ms)).collect()
 }
 
-/// That of the axis.
-struct Unit {
-    name: &'static str,
-    in_a_ms: f64,
-}
-
-impl Unit {
-    fn of(top_ms: f64) -> Self {
-        match top_ms {
-            top if top < 1.0 => Self { name: "µs", in_a_ms: 1e3 },
-            top if top < 10_000.0 => Self { name: "ms", in_a_ms: 1.0 },
-            _ => Self { name: "s", in_a_ms: 1e-3 },
-        }
-    }
+/// The axis of the nines.
+fn percents(right: f64) -> Axis {
+    let named = (0..=right as u32).map(f64::from).collect();
+    Axis { range: 0.0..right, named, faint: Vec::new() }
 }
 
 /// How many nines a quantile has: 0 at 0 %, 1 at 90 %, 2 at 99 %.
@@ -111,14 +99,17 @@ fn percent(nines: f64) -> String {
     format!("{percent:.decimals$} %")
 }
 
-fn axis(value: f64, top: f64) -> String {
-    if top < 10.0 { format!("{value:.1}") } else { format!("{value:.0}") }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::cli::latency::curve::tests::SAVED;
+
+    /// Of elements whose text begins so, a number that they have.
+    fn numbers(svg: &str, element: &str, key: &str) -> Vec<f64> {
+        let elements = svg.split(element).skip(1);
+        let values = elements.map(|element| element.split(key).nth(1).unwrap().split('"').next().unwrap());
+        values.map(|value| value.parse().unwrap()).collect()
+    }
 
     #[test]
     fn nines_are_the_logarithm_of_what_is_left() {
@@ -129,16 +120,40 @@ mod tests {
     }
 
     #[test]
-    fn curves_are_drawn_with_their_names_their_nines_and_the_unit_that_fits() {
+    fn curves_are_drawn_with_their_names_their_nines_and_units() {
         let curve = |text: &str| Curve::read("some upstream".to_owned(), text).unwrap();
         let svg = percentiles("total", &[curve(SAVED), curve(SAVED)]).unwrap();
-        for part in
-            ["<svg", "99 %", "some upstream: 100 exchanges", "latency in ms", "Latency by percentile: total"]
-        {
+        for part in [
+            "<svg",
+            "99 %",
+            "some upstream: 100 exchanges",
+            "2 ms",
+            "logarithmic",
+            "Latency by percentile: total",
+        ] {
             assert!(svg.contains(part), "{part}: {svg}");
         }
         assert!(svg.matches("<polyline").count() >= 2, "{svg}");
         let fast = "0.012 0.0 1 1.0\n0.500 1.0 9\n";
-        assert!(percentiles("added", &[curve(fast)]).unwrap().contains("latency in µs"));
+        assert!(percentiles("added", &[curve(fast)]).unwrap().contains("100 µs"));
+    }
+
+    #[test]
+    fn no_name_is_drawn_over_a_curve() {
+        let curves: Vec<_> = (1..=12)
+            .map(|nth| {
+                Curve::read(format!("upstream {nth} with a name as long as they come"), SAVED).unwrap()
+            })
+            .collect();
+        for count in 1..=12 {
+            let svg = percentiles("total", &curves[..count]).unwrap();
+            let (heads, body) = svg.split_at(svg.find("percentile of the exchanges").unwrap());
+            assert_eq!(heads.matches(": 100 exchanges").count(), count, "{svg}");
+            assert!(!body.contains(": 100 exchanges"), "{svg}");
+            let names = heads.rsplit_once(": 100 exchanges").unwrap().0;
+            let lowest = numbers(names, "<text ", " y=\"").into_iter().fold(0.0, f64::max);
+            let top_of_plot = numbers(&svg, "<line ", " y1=\"").into_iter().fold(f64::MAX, f64::min);
+            assert!(lowest + 15.0 < top_of_plot, "{lowest} {top_of_plot}");
+        }
     }
 }

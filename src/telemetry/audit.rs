@@ -5,6 +5,7 @@
 //! cycles and with the gaps, not with the lines. The places of a cycle are kept only while its lines come.
 
 mod findings;
+mod guess;
 mod line;
 mod run;
 mod sequence;
@@ -33,12 +34,14 @@ pub struct Survey {
 #[derive(Debug)]
 pub struct Audit {
     survey: Survey,
+    /// What else upstreams may be, of which no configuration tells anything: weighted.
+    weighted: BTreeMap<String, Picks>,
     /// The first cycle of the last process.
     latest: u64,
 }
 
 /// What the logs say of one upstream.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 struct Picks {
     backends: Backends,
     /// How often each backend was picked.
@@ -58,6 +61,10 @@ pub struct Verdict {
     pub counts: Vec<(String, u64)>,
     /// How the promise was broken, or why that cannot be told.
     pub findings: Vec<String>,
+    /// Some of them say so only because all weights are taken to be equal: no configuration tells them.
+    pub assumes_equal: bool,
+    /// Backends and weights by which nothing at all would be found; empty if there are none, or if that is so already.
+    pub fitting: Vec<(String, u32)>,
     /// Picks that no line tells of and that nobody knows to be lost.
     pub untold: u64,
     /// Which these are, and what else neither the lines nor the configuration can tell.
@@ -108,11 +115,18 @@ impl Survey {
     /// Ends the first reading. `configured` gives the backends of an upstream and their weights, which no log tells, of
     /// the last process; none where there is no configuration.
     pub fn finish(mut self, configured: impl Fn(&str) -> Vec<(String, u32)>) -> Audit {
+        let mut weighted = BTreeMap::new();
         for (upstream, picks) in &mut self.upstreams {
-            picks.configure(&configured(upstream));
+            let configured = configured(upstream);
+            if let Some(guess) = picks.guess().filter(|_| configured.is_empty()) {
+                let mut guessed = picks.clone();
+                guessed.configure(&guess);
+                weighted.insert(upstream.clone(), guessed);
+            }
+            picks.configure(&configured);
         }
         let last_runs = self.upstreams.values().filter_map(|picks| Run::all(&picks.cycles).pop());
-        Audit { latest: last_runs.map(|run| run.first()).max().unwrap_or(0), survey: self }
+        Audit { latest: last_runs.map(|run| run.first()).max().unwrap_or(0), survey: self, weighted }
     }
 }
 
@@ -120,13 +134,11 @@ impl Audit {
     /// Takes one line of a log, as the survey did.
     pub fn take(&mut self, text: &str) {
         let Some(line) = Line::read(text) else { return };
-        if let Line { upstream: Some(upstream), pick: Some(number), cycle: Some(cycle), .. } = line
-            && let Some(picks) = self.survey.upstreams.get_mut(upstream)
-            && let Some(cycle_picks) = picks.cycles.get_mut(&cycle)
-            && let Some(id) = picks.backends.known(line.picked())
-        {
-            cycle_picks.take(cycle, number, id, &picks.backends);
-        }
+        let Line { upstream: Some(upstream), pick: Some(number), cycle: Some(cycle), .. } = line else {
+            return;
+        };
+        let either = [self.survey.upstreams.get_mut(upstream), self.weighted.get_mut(upstream)];
+        either.into_iter().flatten().for_each(|picks| picks.take(cycle, number, &line));
     }
 
     /// Takes the rest of a log, as the survey did.
@@ -140,7 +152,16 @@ impl Audit {
     /// says so, or if the logs tell of a later process. Else its exchange may still be running.
     pub fn verdicts(&self, has_stopped: bool) -> Vec<Verdict> {
         let upstreams = self.survey.upstreams.iter();
-        upstreams.map(|(name, picks)| picks.verdict(name, self, has_stopped)).collect()
+        let verdict = |(name, picks): (&String, &Picks)| {
+            let verdict = picks.verdict(name, self, has_stopped);
+            let weighted = self.weighted.get(name).filter(|_| verdict.assumes_equal);
+            let is_better =
+                |other: &Verdict| other.findings.is_empty() && other.open.len() <= verdict.open.len();
+            let fits = |picks: &&Picks| is_better(&picks.verdict(name, self, has_stopped));
+            let fitting = weighted.filter(fits).map(|picks| picks.backends.weighted());
+            Verdict { fitting: fitting.unwrap_or_default(), ..verdict }
+        };
+        upstreams.map(verdict).collect()
     }
 }
 
@@ -150,7 +171,7 @@ impl Picks {
         self.counts[id] += 1;
         let failed: Vec<usize> = line.failed().map(|name| self.id(name)).collect();
         let cycle = self.cycles.entry(cycle_number).or_default();
-        cycle.members.insert(id);
+        *cycle.members.entry(id).or_default() += 1;
         cycle.untaken += 1;
         cycle.failed.extend(failed);
         cycle.hides_failures |= line.hides_failures();
@@ -158,6 +179,15 @@ impl Picks {
             self.doubled.push(format_args!("pick {number} of cycle {cycle_number} was made twice"));
         }
         cycle
+    }
+
+    /// Takes a pick for the second time.
+    fn take(&mut self, cycle_number: u64, number: u64, line: &Line<'_>) {
+        if let Some(cycle) = self.cycles.get_mut(&cycle_number)
+            && let Some(id) = self.backends.known(line.picked())
+        {
+            cycle.take(cycle_number, number, id, &self.backends);
+        }
     }
 
     fn id(&mut self, name: &str) -> usize {
@@ -199,11 +229,6 @@ impl Picks {
                 None => sequence.findings.extend(&faults),
             }
         }
-        if is_uneven && !self.backends.are_known {
-            sequence
-                .notes
-                .push("all weights are taken to be equal, as no configuration was given".to_owned());
-        }
         sequence.notes.extend(self.strangers());
         let mut counts: Vec<_> =
             self.backends.names.iter().cloned().zip(self.counts.iter().copied()).collect();
@@ -213,6 +238,8 @@ impl Picks {
             cycles: self.cycles.len(),
             counts,
             findings: sequence.findings.into_lines(),
+            assumes_equal: is_uneven && !self.backends.are_known,
+            fitting: Vec::new(),
             untold: sequence.untold,
             open: sequence.open.into_lines(),
             notes: sequence.notes,
@@ -245,8 +272,9 @@ impl Picks {
             }
         }
         sequence.notes.extend(left_alone.iter().map(|(id, count)| {
+            let cycles = if *count == 1 { "cycle" } else { "cycles" };
             format!(
-                "{} was left out of {count} cycles, as backends that have failed are",
+                "{} was left out of {count} {cycles}, as backends that have failed are",
                 self.backends.names[*id]
             )
         }));

@@ -30,11 +30,11 @@ fn the_log_that_was_written_keeps_the_promise(runtime: &str) {
         };
         let (code, said, _) = audited(&lines, &[]);
         assert_eq!(code, Some(0), "{said}");
-        assert!(said.contains("upstream all: kept: 500 picks in 1 cycles"), "{said}");
+        assert!(said.contains("upstream all: kept: 500 picks in 1 cycle"), "{said}");
         let holed = [&lines[..100], &lines[101..]].concat();
         let (code, said, _) = audited(&holed, &[]);
         assert_eq!(code, Some(75), "it may still run: {said}");
-        assert!(said.contains("1 picks are not told yet"), "{said}");
+        assert!(said.contains("1 pick is not told yet"), "{said}");
         let (code, said, _) = audited(&holed, &["--stopped"]);
         assert_eq!(code, Some(1), "{said}");
         assert!(said.contains("lacks pick "), "{said}");
@@ -72,10 +72,10 @@ fn a_log_that_was_rotated_while_an_exchange_ran_is_whole_with_the_next_one(runti
     wait_for_lines(log, 1);
     let (code, said, _) = ringway_ends(&["audit", old]);
     assert_eq!(code, Some(75), "{said}");
-    assert!(said.contains("1 picks are not told yet"), "{said}");
+    assert!(said.contains("1 pick is not told yet"), "{said}");
     let (code, said, _) = ringway_ends(&["audit", old, log]);
     assert_eq!(code, Some(0), "{said}");
-    assert!(said.contains("kept: 22 picks in 1 cycles"), "{said}");
+    assert!(said.contains("kept: 22 picks in 1 cycle"), "{said}");
     proxy.interrupt();
     assert_eq!(proxy.ended(PATIENCE).code(), Some(0));
     let _next = Proxy::run(runtime, &config, &[setup.listener]);

@@ -195,6 +195,10 @@ fn names_that_do_not_exist_are_told_and_not_taken_for_idleness() {
         (&["--phase", "totl"], "a similar value exists: 'total'"),
         (&["--hgrm", "never-written", "--by", "backend"], "--hgrm saves one distribution"),
         (&["--hgrm", "/nowhere/a"], "no exchanges yet"),
+        (&["--plot", "never-written.png"], "name the file never-written.svg"),
+        (&["--diff", "a", "b", "--plot", "never-written.png"], "--plot draws SVG"),
+        (&["--for", "30"], "30s"),
+        (&["--for", "1s", "--watch"], "cannot be used with"),
         (&["--diff", "a", "b", "--upstream", "all"], "cannot be used with"),
     ] {
         let (code, said, errors) = scene.latency(arguments);
@@ -222,9 +226,44 @@ fn rows_and_curves_are_what_was_asked_for() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("curves.svg").to_str().unwrap().to_owned();
     let said = scene.says(&["--plot", &path, "--by", "backend"]);
-    assert_eq!(said.lines().filter(|line| line.ends_with(", 10 exchanges")).count(), 5, "{said}");
+    assert_eq!(
+        said.lines().filter(|line| line.ends_with(", 10 exchanges since the start")).count(),
+        5,
+        "{said}"
+    );
     let svg = fs::read_to_string(&path).unwrap();
     assert!(svg.contains(&format!("all {backend}: 10 exchanges")), "{svg}");
+}
+
+#[test]
+fn an_interval_holds_what_came_meanwhile_and_no_more() {
+    let scene = Scene::new();
+    let _proxy = scene.proxy();
+    scene.exchange(50);
+    scene.wait_for_count(50);
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let [hgrm, svg, hlog, all] = ["part.hgrm", "part.svg", "part.hlog", "all.hgrm"].map(path);
+    let arguments = ["--for", "1s", "--by", "all", "--hgrm", &hgrm, "--plot", &svg, "--hlog", &hlog];
+    let said = std::thread::scope(|scope| {
+        let part = scope.spawn(|| scene.says(&arguments));
+        while !part.is_finished() {
+            scene.exchange(1);
+        }
+        part.join().unwrap()
+    });
+    assert!(said.lines().count() == 3 && said.lines().all(|line| line.ends_with(" s")), "{said}");
+    scene.says(&["--hgrm", &all]);
+    let diff = scene.says(&["--diff", &hgrm, &all]);
+    let counts: Vec<u64> =
+        diff.lines().nth(1).unwrap().split_whitespace().filter_map(|word| word.parse().ok()).collect();
+    assert!(counts[0] > 0 && counts[0] + 50 <= counts[1], "{diff}");
+    assert!(diff.contains("all holds everything since the start"), "{diff}");
+    assert!(fs::read_to_string(&svg).unwrap().contains("total, in "));
+    let (code, _, errors) = scene.latency(&["--diff", &hgrm, &hlog]);
+    assert!(code == Some(1) && errors.contains("part.hlog: an interval log"), "{errors}");
+    let table = scene.says(&["--for", "10ms"]);
+    assert!(table.starts_with("in the last ") || table.starts_with("no exchanges in the last "), "{table}");
 }
 
 /// Each tag of an interval log with its count and percentiles, by the values and counts that the reader gives.

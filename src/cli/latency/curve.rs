@@ -3,6 +3,8 @@
 use std::io;
 use std::path::Path;
 
+use super::interval::is_noted;
+
 /// A percentile distribution in the text format of HdrHistogram, in milliseconds.
 #[derive(Debug)]
 pub(in crate::cli) struct Curve {
@@ -11,6 +13,8 @@ pub(in crate::cli) struct Curve {
     pub(in crate::cli) points: Vec<Point>,
     /// The percentiles that the file names at its end.
     named: Vec<(String, f64)>,
+    /// The file tells that it is of an interval.
+    pub(super) is_interval: bool,
 }
 
 /// A line of it.
@@ -41,10 +45,15 @@ impl Curve {
     pub(in crate::cli) fn read(name: String, text: &str) -> io::Result<Self> {
         let points: Vec<_> = text.lines().filter_map(point).collect();
         if points.is_empty() {
-            let what = if text.contains("#[Max") { "no values in it" } else { "no percentile distribution" };
+            let what = match (is_log(text), text.contains("#[Max")) {
+                (true, _) => "an interval log, of many distributions: save one of them with --hgrm",
+                (false, true) => "no values in it",
+                (false, false) => "no percentile distribution",
+            };
             return Err(io::Error::new(io::ErrorKind::InvalidData, what));
         }
-        Ok(Self { name, points, named: text.lines().filter_map(named).collect() })
+        let named = text.lines().filter_map(named).collect();
+        Ok(Self { name, points, named, is_interval: is_noted(text) })
     }
 
     /// Values in all.
@@ -91,6 +100,11 @@ impl Span {
 pub(super) fn rank(quantile: f64, count: u64) -> u64 {
     let ten_thousandths = (quantile * 10_000.0).round() as u64;
     (ten_thousandths * count).div_ceil(10_000)
+}
+
+/// Whether it is what `--hlog` or any other HdrHistogram has written.
+fn is_log(text: &str) -> bool {
+    text.lines().any(|line| line.starts_with("\"StartTimestamp\"") || line.starts_with("#[StartTime"))
 }
 
 /// Value, quantile and count. Headings and the notes at the end are no points.
@@ -153,6 +167,8 @@ pub(in crate::cli) mod tests {
         let said = |text: &str| Curve::read("a".to_owned(), text).unwrap_err().to_string();
         assert_eq!(said("nothing\n"), "no percentile distribution");
         assert_eq!(said("#[Max     =        0.000, Total count    =            0]\n"), "no values in it");
+        let log = "#[StartTime: 1795641392.000 (seconds since epoch)]\n#[Max]\nTag=a,0.1,1.0,5,HISTFAAA\n";
+        assert!(said(log).starts_with("an interval log"), "{}", said(log));
         let error = Curve::open(Path::new("/nowhere/a.hgrm")).unwrap_err().to_string();
         assert!(error.starts_with("/nowhere/a.hgrm: "), "{error}");
     }

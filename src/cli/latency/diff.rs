@@ -68,6 +68,16 @@ fn notes(before: &Curve, after: &Curve) -> String {
         let _ =
             writeln!(out, "A range lies between two lines of {name}, which has none for that percentile.");
     }
+    let whole: Vec<_> =
+        curves.iter().filter(|curve| !curve.is_interval).map(|curve| curve.name.as_str()).collect();
+    if !whole.is_empty() {
+        let (names, hold) = (whole.join(" and "), if whole.len() == 1 { "holds" } else { "hold" });
+        let _ = writeln!(
+            out,
+            "{names} {hold} everything since the start, if saved without --for: of one process the later file holds the\n\
+             earlier one, too, and so a change looks smaller than it is."
+        );
+    }
     let count = before.count().min(after.count());
     let is_max = |quantile: f64| rank(quantile, count) >= count;
     if let Some((name, _)) = PERCENTILES.into_iter().find(|(_, quantile)| is_max(*quantile)) {
@@ -109,8 +119,19 @@ mod tests {
                         max                   10.0 ms              10.0 ms              none\n\
                         \n\
                         Values are known to three digits: a change of up to 0.2 % is none.\n\
+                        before and after hold everything since the start, if saved without --for: of one process the later file holds the\n\
+                        earlier one, too, and so a change looks smaller than it is.\n\
                         From p99.9 on, the percentiles of so few values are their max.\n";
         assert_eq!(text, expected, "\n{text}");
+    }
+
+    #[test]
+    fn files_that_may_hold_each_other_are_named() {
+        let interval = format!("{NAMED}#[Interval = 30.001 s]\n");
+        let (of_all, part) = (curve("all", NAMED), curve("part", &interval));
+        assert!(!compare(&part, &part).contains("since the start"));
+        let text = compare(&of_all, &part);
+        assert!(text.contains("\nall holds everything since the start"), "{text}");
     }
 
     #[test]

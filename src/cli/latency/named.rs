@@ -25,6 +25,18 @@ pub(super) fn check(arguments: &Arguments) -> io::Result<()> {
     exist(arguments.upstream.as_deref(), arguments.backend.as_deref(), &upstreams).map_err(invalid)
 }
 
+/// # Errors
+/// A picture of another kind than is drawn.
+pub(super) fn check_files(arguments: &Arguments) -> io::Result<()> {
+    let Some(path) = &arguments.plot else { return Ok(()) };
+    let is_other = path.extension().is_some_and(|ending| !ending.eq_ignore_ascii_case("svg"));
+    if !is_other {
+        return Ok(());
+    }
+    let svg = path.with_extension("svg");
+    Err(invalid(format!("--plot draws SVG and nothing else: name the file {}", svg.display())))
+}
+
 fn invalid(what: String) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, what)
 }

@@ -46,6 +46,6 @@ fn next(arguments: &Arguments, poll: &mut Poll) -> Result<String, Lost> {
 /// Once for each silence: in a pipe there is no place for it but standard error.
 fn told(lost: &Lost) {
     if lost.is_news {
-        notice(format_args!("{}; trying again", lost.error));
+        notice(format_args!("{} (trying again)", lost.error));
     }
 }

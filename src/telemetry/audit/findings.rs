@@ -6,7 +6,7 @@ use std::fmt;
 const TOLD: usize = 20;
 
 /// The first findings, and how many there were.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(super) struct Findings {
     told: Vec<String>,
     count: usize,

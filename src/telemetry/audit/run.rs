@@ -19,10 +19,11 @@ const PRECISION_US: i64 = 1_000;
 const SETTLED_US: i64 = 1_000_000;
 
 /// The picks of one cycle.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(super) struct Cycle {
     pub(super) told: Told,
-    pub(super) members: BTreeSet<usize>,
+    /// Backends that take part, and how often each was picked.
+    pub(super) members: BTreeMap<usize, u64>,
     /// Backends that could not be connected to, as far as lines name them.
     pub(super) failed: BTreeSet<usize>,
     /// There may be more of them.

@@ -254,7 +254,7 @@ fn a_backend_that_has_failed_may_be_left_out() {
         let lines = [turns(START, "ab"), vec![line], turns_from(START + 1, 3, "abab")].concat();
         let verdict = verdict_of(&lines, &weights, true);
         assert_eq!(verdict.findings, [""; 0]);
-        assert_eq!(verdict.notes, ["c was left out of 1 cycles, as backends that have failed are"]);
+        assert_eq!(verdict.notes, ["c was left out of 1 cycle, as backends that have failed are"]);
     }
 }
 
@@ -272,9 +272,37 @@ fn shares_that_are_not_equal_are_found() {
     assert_eq!(findings(&turns(0, "abaabaaba"), &twice_a), [""; 0]);
     assert!(!findings(&turns(0, "ababab"), &twice_a).is_empty());
     let unweighted = verdict_of(&turns(0, "abaaba"), &[], true);
-    assert_eq!(unweighted.notes, ["all weights are taken to be equal, as no configuration was given"]);
+    assert!(unweighted.assumes_equal && !unweighted.findings.is_empty(), "{unweighted:?}");
     let stranger = verdict_of(&turns(0, "abaxabax"), &twice_a, true);
     assert_eq!(stranger.notes, ["x is not in the configuration: its weight is taken to be 1"]);
+}
+
+#[test]
+fn weights_that_nobody_tells_are_found_if_they_explain_every_pick() {
+    let owned = |weights: &Weights| -> Vec<_> {
+        weights.iter().map(|(name, weight)| ((*name).to_owned(), *weight)).collect()
+    };
+    let fitting = |lines: &[String], weights: &Weights| {
+        let verdict = verdict_of(lines, &[], true);
+        assert!(verdict.assumes_equal && !verdict.findings.is_empty(), "{verdict:?}");
+        assert_eq!(verdict.fitting, owned(weights), "{:?}", verdict.findings);
+    };
+    let whole = turns(START, &"abac".repeat(700));
+    fitting(&whole, &[("a", 2), ("b", 1), ("c", 1)]);
+    let mut failing = whole.clone();
+    failing[2_799] += " end=backend.connect.refused";
+    failing.extend(turns_from(START + 1, 2_800, "abaaba"));
+    fitting(&failing, &[("a", 2), ("b", 1), ("c", 1)]);
+    let mut broken = whole.clone();
+    broken[1_000] = text(START, 1_000, "b");
+    fitting(&broken, &[]);
+    fitting(&without(whole.clone(), &[7]), &[]);
+    fitting(&turns(START, &"aabbabacab".repeat(3)), &[("a", 5), ("b", 4), ("c", 1)]);
+    fitting(&turns(START, "abcabcaabbcabccabcabcb"), &[]);
+    let live = verdict_of(&without(whole, &[7]), &[], false);
+    assert_eq!((live.open.len(), live.fitting.len()), (1, 3), "a pick that is still running says nothing");
+    let equal = verdict_of(&turns(START, &"abc".repeat(5)), &[], true);
+    assert_eq!((equal.assumes_equal, equal.fitting), (false, Vec::new()));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 /// A set of numbers.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(super) struct Told {
     /// First and last of each run; no two touch.
     runs: BTreeMap<u64, u64>,

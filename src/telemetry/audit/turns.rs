@@ -1,6 +1,6 @@
 //! Whether the picks of one cycle went round: each place of it belongs to one backend.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::findings::Findings;
 use super::told::Told;
@@ -11,7 +11,7 @@ const UNNAMED: usize = 64;
 const ALL_SETS: usize = 8;
 
 /// The backends of an upstream: those that lines name and those of the configuration.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(super) struct Backends {
     pub(super) names: Vec<String>,
     ids: HashMap<String, usize>,
@@ -26,7 +26,7 @@ pub(super) struct Backends {
 /// Each backend has as many places as its weight says. So over any picks that follow each other the counts of two equal
 /// ones differ by 1 at the most. Where a pick stands in the cycle follows from its number alone, whatever is missing
 /// around it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Turns {
     length: u64,
     /// What weights are divided by.
@@ -39,7 +39,7 @@ pub(super) struct Turns {
 }
 
 /// What can be said of a cycle before its turns are checked.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(super) struct Assumed {
     /// One for each length that the cycle may have.
     pub(super) turns: Vec<Turns>,
@@ -70,13 +70,22 @@ impl Backends {
         u64::from(self.weights[id].unwrap_or(1).max(1))
     }
 
+    /// Those whose weight is known, with it.
+    pub(super) fn weighted(&self) -> Vec<(String, u32)> {
+        let all = self.names.iter().zip(&self.weights);
+        let mut weighted: Vec<_> =
+            all.filter_map(|(name, weight)| Some((name.clone(), (*weight)?))).collect();
+        weighted.sort();
+        weighted
+    }
+
     /// Those that may belong to a cycle though none of its lines names them, in all sets that come into question. The
     /// first one is empty.
-    fn unseen(&self, members: &BTreeSet<usize>) -> Vec<Vec<Option<usize>>> {
+    fn unseen(&self, members: &BTreeMap<usize, u64>) -> Vec<Vec<Option<usize>>> {
         if !self.are_known {
             return (0..=UNNAMED).map(|count| vec![None; count]).collect();
         }
-        let ids = (0..self.names.len()).filter(|id| self.weights[*id].is_some() && !members.contains(id));
+        let ids = (0..self.names.len()).filter(|id| self.weights[*id].is_some() && !members.contains_key(id));
         let ids: Vec<_> = ids.map(Some).collect();
         if ids.len() <= ALL_SETS {
             let set =
@@ -91,13 +100,13 @@ impl Backends {
 
 impl Assumed {
     /// A backend without a line may belong to the cycle if there are places for it where no line tells of a pick.
-    pub(super) fn of(told: &Told, members: &BTreeSet<usize>, backends: &Backends) -> Self {
+    pub(super) fn of(told: &Told, members: &BTreeMap<usize, u64>, backends: &Backends) -> Self {
         let mut assumed = Self::default();
         let mut possible = BTreeSet::new();
         let is_short = |turns: &Turns| told.gaps().next().is_none() && told.count() <= turns.length;
         for unseen in backends.unseen(members) {
             let weight = |id: &Option<usize>| id.map_or(1, |id| backends.weight(id));
-            let weights = || members.iter().map(|id| backends.weight(*id)).chain(unseen.iter().map(weight));
+            let weights = || members.keys().map(|id| backends.weight(*id)).chain(unseen.iter().map(weight));
             let divisor = weights().fold(0, gcd).max(1);
             let length = (weights().sum::<u64>() / divisor).max(1);
             let needed = unseen.iter().map(weight).sum::<u64>() / divisor;
@@ -113,8 +122,9 @@ impl Assumed {
                 break;
             }
         }
-        let is_absent =
-            |id: &usize| backends.weights[*id].is_some() && !members.contains(id) && !possible.contains(id);
+        let is_absent = |id: &usize| {
+            backends.weights[*id].is_some() && !members.contains_key(id) && !possible.contains(id)
+        };
         assumed.absent = (0..backends.names.len()).filter(is_absent).collect();
         assumed
     }
