@@ -8,6 +8,9 @@ use std::str::FromStr;
 /// The prefix of the path of a unix socket.
 const UNIX: &str = "unix:";
 
+/// Where it listens if nothing else is said, on loopback.
+pub(super) const DEFAULT_PORT: u16 = 9901;
+
 /// Where the admin API listens, or is asked: `127.0.0.1:9901` or `unix:/run/ringway/admin.sock`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AdminAddress {
@@ -27,7 +30,7 @@ impl AdminAddress {
 impl Default for AdminAddress {
     /// Where it listens, and is asked, if nothing else is said: 127.0.0.1:9901.
     fn default() -> Self {
-        Self::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, 9901)))
+        Self::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, DEFAULT_PORT)))
     }
 }
 

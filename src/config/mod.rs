@@ -24,6 +24,7 @@ use crate::balance::Policy;
 use crate::route::RouteTable;
 
 pub use admin::AdminAddress;
+use admin::DEFAULT_PORT as DEFAULT_ADMIN_PORT;
 pub use options::RUNTIME_KINDS;
 pub use problem::{Problem, Warning};
 pub(crate) use problem::{nearest, quoted};

@@ -20,6 +20,13 @@ pub(super) struct At<T> {
     pub(super) path: String,
 }
 
+impl<T> At<T> {
+    /// Another value in the same place.
+    pub(super) fn at<U>(&self, value: U) -> At<U> {
+        At { value, line: self.line, path: self.path.clone() }
+    }
+}
+
 /// What all tables of a walk share.
 pub(super) struct Walk<'a> {
     report: &'a Report<'a>,

@@ -51,7 +51,5 @@ fn trusted(listener: &ListenerTable) -> Option<Trusted> {
 /// A listener without a name is told apart by its address, unless that is reported for itself.
 fn written_name(listener: &ListenerTable) -> Option<At<String>> {
     let address = listener.address.as_ref().filter(|address| address.value.port() == 0);
-    let unnamed =
-        || address.map(|at| At { value: at.value.to_string(), line: at.line, path: at.path.clone() });
-    listener.name.clone().or_else(unnamed)
+    listener.name.clone().or_else(|| address.map(|at| at.at(at.value.to_string())))
 }
