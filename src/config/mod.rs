@@ -179,7 +179,7 @@ pub struct UpstreamConfig {
     pub name: String,
     /// What picks a backend.
     pub policy: &'static Policy,
-    /// How long a backend that refused a connection is left alone.
+    /// How long a backend that no connection could be made to is left alone.
     pub fail_for: Duration,
     /// How long a pooled connection to one of its backends is kept.
     pub backend_idle: Duration,
