@@ -24,6 +24,7 @@ pub(super) fn check(file: &File, environment: &Environment, report: &Report<'_>)
     upstreams::check(&file.upstreams, report);
     listeners::check(&file.listeners, report);
     routes::check(file, report);
+    listeners::warn_loops(file, report);
     let limits = limits(&file.limits, environment, report);
     let timeouts = Timeouts::default().with(&file.timeouts);
     Some(Config {
