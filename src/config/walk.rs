@@ -6,6 +6,7 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::{DeInteger, DeTable, DeValue};
 
+use super::mend::single_brackets;
 use super::options::{self, Shape};
 use super::problem::{Report, nearest, quoted};
 use super::units::{parse_duration_ms, parse_size, show_duration, show_size};
@@ -193,8 +194,7 @@ impl<'w> Table<'w> {
                 })
                 .collect(),
             DeValue::Table(entries) => {
-                let message = format!("there may be several: write [[{key}]] instead of [{key}]");
-                self.refuse::<()>(key, value, message);
+                self.refuse::<()>(key, value, single_brackets(key, &[]));
                 vec![self.open_at(key, value, entries, self.entry_path(key, 0))]
             }
             _ => self.wrong_type(key, value).into_iter().collect(),
