@@ -79,6 +79,7 @@ fn a_wrong_command_line_is_a_failure_with_a_hint() {
         (&["run"], "ringway demo --print-config > ringway.toml"),
         (&["check"], "<FILE>"),
         (&["run", "--confg", "x"], "'--config'"),
+        (&["run", "--config", "a.toml", "b.toml"], "cannot be used with"),
         (&["demo", "--runtime", "rings"], "'ring'"),
         (&["demo", "--runtime", "epoll"], "possible values: auto"),
         (&["demo", "--workers", "0"], "1..=1024"),
@@ -114,9 +115,8 @@ fn check_prints_warnings_beside_it() {
 
 #[test]
 fn every_error_is_printed_and_counted() {
-    for arguments in
-        [&["check", "invalid/ten-at-once.toml"][..], &["run", "--config", "invalid/ten-at-once.toml"]]
-    {
+    const PATH: &str = "invalid/ten-at-once.toml";
+    for arguments in [&["check", PATH][..], &["run", "--config", PATH], &["run", PATH]] {
         let ran = ringway(arguments);
         assert_eq!((ran.code, ran.stdout.as_str()), (EXIT_CONFIG, ""));
         assert_eq!(ran.stderr.lines().count(), 11, "{}", ran.stderr);

@@ -125,6 +125,20 @@ fn bad_files_get_exactly_these_errors() {
     }
 }
 
+#[test]
+fn faults_are_told_apart_whatever_the_editor_makes_of_lines() {
+    for text in [
+        include_str!("configuration/invalid/missing-quote.toml"),
+        include_str!("configuration/invalid/single-brackets.toml"),
+        include_str!("configuration/invalid/broken-list.toml"),
+    ] {
+        let expected = parse(text, "bad.toml").unwrap_err();
+        for other in [text.replace('\n', "\r\n"), format!("\u{feff}{text}"), text.trim_end().to_owned()] {
+            assert_eq!(parse(&other, "bad.toml").unwrap_err(), expected, "{other:?}");
+        }
+    }
+}
+
 /// A table with defaults, its keys written as the table of options has them.
 fn written_out(table: &str) -> String {
     let keys = OPTIONS.iter().filter(|option| is_literal(option.default)).filter_map(|option| {

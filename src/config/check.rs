@@ -1,5 +1,6 @@
 //! From what was written to what it means: a [`Config`] that cannot be wrong, or every reason why there is none.
 
+mod admin;
 mod listeners;
 mod routes;
 mod timeouts;
@@ -13,8 +14,7 @@ use super::options::{RUNTIME_KINDS, WORKERS};
 use super::problem::Report;
 use super::walk::At;
 use super::{
-    AccessLog, AdminAddress, Config, Environment, Limits, LogConfig, LogFormat, RuntimeConfig, Timeouts,
-    WhenFull,
+    AccessLog, Config, Environment, Limits, LogConfig, LogFormat, RuntimeConfig, Timeouts, WhenFull,
 };
 
 /// Checks what the values say together. The result means something only if nothing was reported.
@@ -24,11 +24,12 @@ pub(super) fn check(file: &File, environment: &Environment, report: &Report<'_>)
     upstreams::check(&file.upstreams, report);
     listeners::check(&file.listeners, report);
     routes::check(file, report);
+    listeners::warn_loops(file, report);
     let limits = limits(&file.limits, environment, report);
     let timeouts = Timeouts::default().with(&file.timeouts);
     Some(Config {
         runtime: runtime(&file.runtime, environment),
-        admin: admin(file, report),
+        admin: admin::check(file, report),
         log: log(&file.log),
         timeouts,
         listeners: listeners::build(file, &timeouts)?,
@@ -44,18 +45,6 @@ fn runtime(table: &RuntimeTable, environment: &Environment) -> RuntimeConfig {
         kind: given(&table.kind, RUNTIME_KINDS[0]).to_owned(),
         workers: given(&table.workers, cores) as usize,
     }
-}
-
-fn admin(file: &File, report: &Report<'_>) -> Option<AdminAddress> {
-    let Some(address) = &file.admin.as_ref()?.address else { return Some(AdminAddress::default()) };
-    if address.value.is_exposed() {
-        let message = format!(
-            "{} can be reached from other machines, and everybody who reaches the admin API may read all of it",
-            address.value
-        );
-        report.warning(address.line, &address.path, message);
-    }
-    Some(address.value.clone())
 }
 
 fn log(table: &LogTable) -> LogConfig {

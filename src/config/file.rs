@@ -31,6 +31,7 @@ pub(super) struct RuntimeTable {
 
 /// `[admin]`.
 pub(super) struct AdminTable {
+    /// The default, in the place of the table, where none was written.
     pub(super) address: Option<At<AdminAddress>>,
 }
 
@@ -128,7 +129,8 @@ impl RuntimeTable {
 
 impl AdminTable {
     fn read(table: &Table<'_>) -> Self {
-        Self { address: table.read("address", str::parse) }
+        let default = || Some(table.at(AdminAddress::default()));
+        Self { address: if table.has("address") { table.read("address", str::parse) } else { default() } }
     }
 }
 

@@ -1,11 +1,13 @@
 //! The checked configuration: what the file means, as types that cannot be wrong.
 //!
-//! `walk` goes through the document with the table of `options` in hand, `file` mirrors the TOML, `check` turns it
-//! into a [`Config`], `units` and `values` read what is written as a string, and `show` writes a [`Config`] as TOML.
+//! `mend` leaves out what is not TOML, `walk` goes through the document with the table of `options` in hand, `file`
+//! mirrors the TOML, `check` turns it into a [`Config`], `units` and `values` read what is written as a string, and
+//! `show` writes a [`Config`] as TOML.
 
 mod admin;
 mod check;
 mod file;
+mod mend;
 pub mod options;
 mod problem;
 mod show;
@@ -24,6 +26,7 @@ use crate::balance::Policy;
 use crate::route::RouteTable;
 
 pub use admin::AdminAddress;
+use admin::DEFAULT_PORT as DEFAULT_ADMIN_PORT;
 pub use options::RUNTIME_KINDS;
 pub use problem::{Problem, Warning};
 pub(crate) use problem::{nearest, quoted};
@@ -62,8 +65,8 @@ pub struct Environment {
 impl Config {
     /// Reads a configuration. `name` is what problems call the file.
     ///
-    /// Of a text that is not TOML, what is wrong with single values in other lines is reported too, but not what
-    /// seems to be missing, for that may stand in what could not be read.
+    /// Of a text that is not TOML, the first fault of each statement that cannot be read is reported, and what is wrong
+    /// with single values elsewhere, but not what seems to be missing, for that may stand in what could not be read.
     ///
     /// # Errors
     /// Every problem there is, in the order of the file; never none.
@@ -72,35 +75,19 @@ impl Config {
         name: &str,
         environment: &Environment,
     ) -> Result<(Self, Vec<Warning>), Vec<Problem>> {
-        let (document, syntax_errors) = DeTable::parse_recoverable(text);
         let report = problem::Report::new(name);
-        let walk = walk::Walk::new(text, &report, syntax_errors.is_empty());
+        let (text, is_mended_whole) = mend::mend(text, &report);
+        let (document, errors) = DeTable::parse_recoverable(&text);
+        let is_whole = is_mended_whole && errors.is_empty();
+        let walk = walk::Walk::new(&text, &report, is_whole);
         let file = file::File::read(&walk.root(document.get_ref()));
-        if !syntax_errors.is_empty() {
-            for error in &syntax_errors {
-                let line = walk.line(error.span().map_or(0, |span| span.start));
-                report.overrule(line, syntax_fault(text, error));
-            }
-            return Err(report.into_lists().0);
-        }
-        let config = check::check(&file, environment, &report);
+        mend::report_rest(&text, &errors, &report);
+        let config = if is_whole { check::check(&file, environment, &report) } else { None };
         match (report.into_lists(), config) {
             ((problems, warnings), Some(config)) if problems.is_empty() => Ok((config, warnings)),
             ((problems, _), _) => Err(problems),
         }
     }
-}
-
-/// What the parser says, in our words where its own do not help.
-fn syntax_fault(text: &str, error: &toml::de::Error) -> String {
-    let place = error.span().and_then(|span| text.get(span)).unwrap_or_default();
-    let fault = match error.message().split_once(", expected").map_or(error.message(), |(fault, _)| fault) {
-        "duplicate key" => format!("the key {place} stands here for the second time"),
-        "string values must be quoted" if place.trim().is_empty() => "a value is missing".to_owned(),
-        "string values must be quoted" => format!("a string must be quoted: write \"{place}\""),
-        _ => error.message().replace("`\"`", "a quote").replace('`', "\""),
-    };
-    format!("not valid TOML: {fault}")
 }
 
 /// `[runtime]`.
@@ -178,7 +165,7 @@ pub struct UpstreamConfig {
     pub name: String,
     /// What picks a backend.
     pub policy: &'static Policy,
-    /// How long a backend that refused a connection is left alone.
+    /// How long a backend that no connection could be made to is left alone.
     pub fail_for: Duration,
     /// How long a pooled connection to one of its backends is kept.
     pub backend_idle: Duration,

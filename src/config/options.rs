@@ -202,7 +202,7 @@ pub static OPTIONS: &[ConfigOption] = &[
         "upstream.fail-for",
         Shape::Duration(1..=3_600_000),
         "\"5s\"",
-        "How long a backend that refused a connection is left alone.",
+        "How long a backend is left alone that no connection could be made to: it refused, did not answer within `timeouts.connect`, or cannot be reached.",
     ),
     row(
         "upstream.backends",

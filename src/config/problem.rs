@@ -1,6 +1,7 @@
 //! What is wrong with a configuration, and where: collected until all of it is known.
 
 use std::cell::RefCell;
+use std::collections::HashSet;
 use std::fmt;
 
 /// Something that makes a configuration unusable.
@@ -98,11 +99,16 @@ fn is_near(word: &str, candidate: &str, distance: usize) -> bool {
     distance <= longer.len().div_ceil(3) || (shorter.len() >= 3 && longer.starts_with(shorter))
 }
 
-/// `; did you mean "web"?`, or what there is: `; known: "web", "cluster"`.
+/// `; did you mean "web"?`, or what there is, each once: `; known: "web", "cluster"`.
 pub(super) fn hint<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str> + Clone) -> String {
     match nearest(word, candidates.clone()) {
         Some(candidate) => format!("; did you mean \"{candidate}\"?"),
-        None => format!("; known: {}", quoted(candidates)),
+        None => {
+            let mut known: Vec<_> = candidates.into_iter().collect();
+            let mut told = HashSet::new();
+            known.retain(|candidate| told.insert(*candidate));
+            format!("; known: {}", quoted(known))
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::{DeInteger, DeTable, DeValue};
 
+use super::mend::single_brackets;
 use super::options::{self, Shape};
 use super::problem::{Report, nearest, quoted};
 use super::units::{parse_duration_ms, parse_size, show_duration, show_size};
@@ -18,6 +19,13 @@ pub(super) struct At<T> {
     pub(super) line: usize,
     /// Such as `route[2].upstream`.
     pub(super) path: String,
+}
+
+impl<T> At<T> {
+    /// Another value in the same place.
+    pub(super) fn at<U>(&self, value: U) -> At<U> {
+        At { value, line: self.line, path: self.path.clone() }
+    }
 }
 
 /// What all tables of a walk share.
@@ -186,8 +194,7 @@ impl<'w> Table<'w> {
                 })
                 .collect(),
             DeValue::Table(entries) => {
-                let message = format!("there may be several: write [[{key}]] instead of [{key}]");
-                self.refuse::<()>(key, value, message);
+                self.refuse::<()>(key, value, single_brackets(key, &[]));
                 vec![self.open_at(key, value, entries, self.entry_path(key, 0))]
             }
             _ => self.wrong_type(key, value).into_iter().collect(),

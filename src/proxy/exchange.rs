@@ -141,7 +141,7 @@ impl<R: Runtime> Exchange<'_, R> {
         true
     }
 
-    /// Leaves the backend that refused a connection alone, and picks one that was not tried yet.
+    /// Leaves the backend that no connection could be made to alone, and picks one that was not tried yet.
     fn another(&self, course: &mut Course, failure: Failure, now: Instant) -> Option<BackendId> {
         if self.upstream.eject(course.backend, now) {
             let Upstream { name, fail_for, .. } = self.upstream;

@@ -29,7 +29,7 @@ pub struct Upstream {
     pub backend_idle: Duration,
     backends: Vec<Backend>,
     policy: &'static Policy,
-    /// How long a backend that refused a connection is left alone.
+    /// How long a backend that no connection could be made to is left alone.
     pub fail_for: Duration,
     cycle: ArcSwap<Cycle>,
     /// Held by whoever makes the next cycle: one at a time. Whoever only looks does not take it.
@@ -87,7 +87,7 @@ pub struct BackendState<'a> {
     pub backend: &'a Backend,
     /// Exchanges in flight.
     pub in_flight: usize,
-    /// It refused a connection, and is left alone until then.
+    /// No connection to it could be made, and it is left alone until then.
     pub ejected_until: Option<Instant>,
     /// How often it was left alone, since the start.
     pub ejections: u64,
@@ -204,8 +204,8 @@ impl Upstream {
         if ejected.iter().any(Option::is_none) { None } else { all().next() }
     }
 
-    /// Leaves a backend that refused a connection alone for `fail-for`, and says whether that is new: one that is left
-    /// alone already stays so.
+    /// Leaves a backend that no connection could be made to alone for `fail-for`, and says whether that is new: one that
+    /// is left alone already stays so.
     pub fn eject(&self, id: BackendId, now: Instant) -> bool {
         let _making = self.begin_making();
         let mut ejected = self.cycle.load().ejected.clone();

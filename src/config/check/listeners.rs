@@ -1,5 +1,7 @@
 //! Listeners: addresses and names that are told apart, and the routes of each.
 
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+
 use super::{report_repeated, routes};
 use crate::config::file::{File, ListenerTable};
 use crate::config::problem::Report;
@@ -17,6 +19,33 @@ pub(super) fn check(listeners: &[At<ListenerTable>], report: &Report<'_>) {
         let prefixes = trusted.value.iter().flatten();
         report_repeated(prefixes, report, |prefix| format!("\"{prefix}\" is there already"));
     }
+}
+
+/// Warns of backends that are a listener of this file: whatever is routed to them comes back.
+pub(super) fn warn_loops(file: &File, report: &Report<'_>) {
+    let listeners = || file.listeners.iter().filter_map(|listener| listener.value.address.as_ref());
+    let backends = file.upstreams.iter().filter_map(|upstream| upstream.value.backends.as_ref());
+    for backend in backends.flat_map(|backends| backends.value.iter().flatten()) {
+        let address = backend.value.address;
+        if let Some(listener) = listeners().find(|listener| accepts(listener.value, address)) {
+            let message = format!(
+                "{address} is the listener in line {}: what is sent there comes back, and may go round for ever",
+                listener.line
+            );
+            report.warning(backend.line, &backend.path, message);
+        }
+    }
+}
+
+/// Whether a connection to this address is certain to reach this listener. Of the addresses that a listener on 0.0.0.0
+/// takes, those of loopback are known to be this machine's, and the address 0.0.0.0 itself leads there too.
+fn accepts(listener: SocketAddr, address: SocketAddr) -> bool {
+    let (own, ip) = (listener.ip(), address.ip().to_canonical());
+    let is_here = ip.is_loopback() || ip.is_unspecified();
+    let is_localhost = own == Ipv4Addr::LOCALHOST || own == Ipv6Addr::LOCALHOST;
+    listener.port() == address.port()
+        && own.is_ipv4() == ip.is_ipv4()
+        && (own == ip || (own.is_unspecified() && is_here) || (is_localhost && ip.is_unspecified()))
 }
 
 /// What routes call a listener: its name, or its address where it has none. `None`: neither was read.
@@ -51,7 +80,5 @@ fn trusted(listener: &ListenerTable) -> Option<Trusted> {
 /// A listener without a name is told apart by its address, unless that is reported for itself.
 fn written_name(listener: &ListenerTable) -> Option<At<String>> {
     let address = listener.address.as_ref().filter(|address| address.value.port() == 0);
-    let unnamed =
-        || address.map(|at| At { value: at.value.to_string(), line: at.line, path: at.path.clone() });
-    listener.name.clone().or_else(unnamed)
+    listener.name.clone().or_else(|| address.map(|at| at.at(at.value.to_string())))
 }

@@ -26,12 +26,7 @@ pub(super) fn check(upstreams: &[At<UpstreamTable>], report: &Report<'_>) {
             }
             _ => {}
         }
-        let addresses: Vec<_> = backends
-            .value
-            .iter()
-            .flatten()
-            .map(|at| At { value: at.value.address, line: at.line, path: at.path.clone() })
-            .collect();
+        let addresses: Vec<_> = backends.value.iter().flatten().map(|at| at.at(at.value.address)).collect();
         report_repeated(&addresses, report, |address| format!("the backend {address} is there already"));
     }
 }
