@@ -126,6 +126,14 @@ impl<'a> Series<'a> {
         subjects
     }
 
+    /// The same without `direct`, which is no proxy.
+    #[must_use]
+    pub fn proxies(&self) -> Vec<Subject> {
+        let mut subjects = self.subjects();
+        subjects.retain(|subject| subject.kind != Kind::Direct);
+        subjects
+    }
+
     /// The settings that anything but `direct` was run in.
     #[must_use]
     pub fn settings(&self) -> Vec<Setting> {

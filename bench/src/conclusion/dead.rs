@@ -1,6 +1,6 @@
 //! When dead backends are met: in the warm-up, or while it is measured too.
 
-use crate::plan::{Kind, Setting, Subject};
+use crate::plan::{Setting, Subject};
 use crate::stats::Spread;
 use crate::summary::{Metric, Series};
 use crate::words::{short, whole};
@@ -33,8 +33,7 @@ pub(super) fn when_they_are_met(series: &Series<'_>) -> Vec<String> {
         "Every proxy here is told to leave a backend alone for {LEFT_ALONE_SECONDS:.0} s after a failed connect{haproxy}, and the longest run with dead backends took {} s: {what}.",
         short(longest)
     )];
-    let proxies = series.subjects().into_iter().filter(|subject| subject.kind != Kind::Direct);
-    answers.extend(proxies.filter_map(|subject| who_is_slow(series, &subject)));
+    answers.extend(series.proxies().into_iter().filter_map(|subject| who_is_slow(series, &subject)));
     answers
 }
 

@@ -1,6 +1,6 @@
 //! What a request costs the proxy where all have the same load: CPU time depends on how busy a proxy is.
 
-use super::{Finding, base};
+use super::{Finding, base, of_kind};
 use crate::chance::ranges_apart;
 use crate::plan::{Kind, OpenLoop, Subject};
 use crate::row::Row;
@@ -57,7 +57,7 @@ impl<'a> Cost<'a> {
 
 /// What a request costs each, the cheapest first.
 fn costs<'a>(open: OpenLoop, series: &Series<'a>) -> Vec<Cost<'a>> {
-    let proxies = series.subjects().into_iter().filter(|subject| subject.kind != Kind::Direct);
+    let proxies = series.proxies().into_iter();
     let mut costs: Vec<Cost<'a>> = proxies.filter_map(|subject| Cost::new(series, subject, open)).collect();
     costs.sort_by(|a, b| a.cpu_us.median.total_cmp(&b.cpu_us.median));
     costs
@@ -87,10 +87,7 @@ pub(super) fn at_equal_load(open: Option<OpenLoop>, series: &Series<'_>) -> Find
     let Some(fewest) = costs.iter().map(|cost| cost.rows.len()).min() else {
         return Finding::new(question, Vec::new());
     };
-    let subjects: Vec<Subject> =
-        series.subjects().into_iter().filter(|subject| subject.kind != Kind::Direct).collect();
-    let runtimes: Vec<Subject> =
-        subjects.iter().filter(|subject| subject.kind == Kind::Runtime).cloned().collect();
+    let runtimes = of_kind(series, Kind::Runtime);
     let base = base(&runtimes).and_then(|base| costs.iter().find(|cost| cost.subject == *base));
     let mut answers = vec![introduction(open)];
     answers.extend(costs.iter().map(|cost| cost.in_words(base)));
@@ -100,7 +97,7 @@ pub(super) fn at_equal_load(open: Option<OpenLoop>, series: &Series<'_>) -> Find
     let is_missing =
         |subject: &&Subject| is_run(subject) && !costs.iter().any(|cost| cost.subject == **subject);
     let missing: Vec<String> =
-        subjects.iter().filter(is_missing).map(|subject| format!("`{}`", subject.name)).collect();
+        series.proxies().iter().filter(is_missing).map(|subject| format!("`{}`", subject.name)).collect();
     if !missing.is_empty() {
         answers.push(format!("Left out, since the rate was not reached: {}.", list(&missing)));
     }

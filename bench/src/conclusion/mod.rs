@@ -34,16 +34,18 @@ impl Finding {
     }
 }
 
-/// What the figures say, for those who read no more.
-#[must_use]
-pub fn in_short(setup: &Setup, rows: &[Row]) -> Short {
-    let series = Series::new(rows);
-    short::in_short(setup, rows, &series, &Noise::new(&series))
+/// Everything that the figures say.
+#[derive(Debug)]
+pub struct Conclusion {
+    /// For those who read no more.
+    pub short: Short,
+    /// All of it.
+    pub findings: Vec<Finding>,
 }
 
-/// Everything that the figures say.
+/// Draws the conclusion.
 #[must_use]
-pub fn conclude(setup: &Setup, rows: &[Row]) -> Vec<Finding> {
+pub fn conclude(setup: &Setup, rows: &[Row]) -> Conclusion {
     let series = Series::new(rows);
     let noise = Noise::new(&series);
     let mut findings = vec![Finding::new("Was the machine quiet?", quiet(&series, rows))];
@@ -58,7 +60,7 @@ pub fn conclude(setup: &Setup, rows: &[Row]) -> Vec<Finding> {
     findings.push(Finding::new("How much of this would chance give?", noise::chance(&series, &noise)));
     findings.push(Finding::new("What was the bottleneck?", bottlenecks(rows)));
     findings.retain(|finding| !finding.answers.is_empty());
-    findings
+    Conclusion { short: short::in_short(setup, rows, &series, &noise), findings }
 }
 
 fn of_kind(series: &Series<'_>, kind: Kind) -> Vec<Subject> {
@@ -71,6 +73,14 @@ fn base(rows: &[Subject]) -> Option<&Subject> {
 }
 
 const IN_BOTH_COUNTS: &str = "`ab` calls an answer failed that has another length than the first one, so an error page is in both counts.";
+
+/// The base, and all that are held against it: the other runtimes, then the peers.
+fn base_and_others(series: &Series<'_>) -> Option<(Subject, Vec<Subject>)> {
+    let base = base(&of_kind(series, Kind::Runtime)).cloned()?;
+    let mut others = series.proxies();
+    others.retain(|subject| *subject != base);
+    Some((base, others))
+}
 
 fn answered(series: &Series<'_>, rows: &[Row]) -> Vec<String> {
     let mut answers = Vec::new();
@@ -200,7 +210,7 @@ mod tests {
     use crate::testing::{row, setup, twin};
 
     fn said(rows: &[Row]) -> String {
-        let findings = conclude(&setup(), rows);
+        let findings = conclude(&setup(), rows).findings;
         let lines = findings.iter().flat_map(|finding| {
             std::iter::once(finding.question.clone()).chain(finding.answers.iter().cloned())
         });

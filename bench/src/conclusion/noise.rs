@@ -1,9 +1,10 @@
 //! What chance and noise do, in words: how much the same thing differs from itself, and what that is worth.
 
+use super::base_and_others;
 use super::ranking::tally;
 use crate::chance::{RARE, ranges_apart};
 use crate::compare::{FEW_ROUNDS, Noise, Tally, Twins};
-use crate::plan::{Kind, Subject, Tool};
+use crate::plan::{Subject, Tool};
 use crate::stats::Spread;
 use crate::summary::{Metric, Series};
 use crate::words::{counted, list, percent, whole};
@@ -92,9 +93,8 @@ fn twins(series: &Series<'_>) -> Option<String> {
 
 /// How many rankings equal subjects would get, and how many there are.
 pub(super) fn chance(series: &Series<'_>, noise: &Noise) -> Vec<String> {
-    let runtimes = super::of_kind(series, Kind::Runtime);
-    let Some(base) = super::base(&runtimes) else { return Vec::new() };
-    let rows = every_row(series, noise, base);
+    let Some((base, others)) = base_and_others(series) else { return Vec::new() };
+    let rows = every_row(series, noise, &base, &others);
     let Some(rounds) = rows.iter().map(|row| row.rounds).filter(|rounds| *rounds > 1).min() else {
         return Vec::new();
     };
@@ -134,17 +134,14 @@ fn were(count: usize) -> String {
     if count == 1 { "1 was".to_owned() } else { format!("{} were", whole(count as f64)) }
 }
 
-/// Everybody against the base: a row for each tool and metric in which anything could be compared.
-fn every_row(series: &Series<'_>, noise: &Noise, base: &Subject) -> Vec<Tally> {
-    let runtimes = super::of_kind(series, Kind::Runtime);
-    let peers = super::of_kind(series, Kind::Peer);
-    let others = runtimes.iter().chain(&peers).filter(|subject| *subject != base);
+/// All others against the base: a row for each tool and metric in which anything could be compared.
+fn every_row(series: &Series<'_>, noise: &Noise, base: &Subject, others: &[Subject]) -> Vec<Tally> {
     let of_one = |other: &Subject| {
         let of_tool =
             |tool: Tool| Metric::ALL.map(|metric| tally(series, noise, (other, base), (tool, metric)));
         Tool::CLOSED.into_iter().flat_map(of_tool).collect::<Vec<_>>()
     };
-    let mut rows: Vec<Tally> = others.flat_map(of_one).collect();
+    let mut rows: Vec<Tally> = others.iter().flat_map(of_one).collect();
     rows.retain(|row| row.compared() > 0);
     rows
 }

@@ -1,6 +1,6 @@
 //! Which runtime was ahead of all others, and by how much each subject differs from the base.
 
-use super::{Finding, base, of_kind};
+use super::{Finding, base_and_others, of_kind};
 use crate::chance::{RARE, ahead_of_all, at_least};
 use crate::compare::{BUSIER_PCT, Judgement, Noise, Tally, Verdict, judge};
 use crate::plan::{Kind, Setting, Subject, Tool};
@@ -132,17 +132,16 @@ fn pairs_in_words(both_ways: &Tally) -> String {
 
 /// Every subject against the base, tool by tool.
 pub(super) fn comparisons(series: &Series<'_>, noise: &Noise) -> Vec<Finding> {
-    let runtimes = of_kind(series, Kind::Runtime);
-    let Some(base) = base(&runtimes) else { return Vec::new() };
-    let others = runtimes.iter().filter(|subject| *subject != base).cloned();
-    let others = others.chain(of_kind(series, Kind::Peer));
+    let Some((base, others)) = base_and_others(series) else { return Vec::new() };
     let finding = |other: Subject| {
         let question = format!("By how much did `{}` differ from `{}`?", other.name, base.name);
-        let answers =
-            Tool::CLOSED.iter().flat_map(|tool| against_base(series, noise, (&other, base), *tool)).collect();
+        let answers = Tool::CLOSED
+            .iter()
+            .flat_map(|tool| against_base(series, noise, (&other, &base), *tool))
+            .collect();
         Finding::new(&question, answers)
     };
-    others.map(finding).collect()
+    others.into_iter().map(finding).collect()
 }
 
 fn against_base(series: &Series<'_>, noise: &Noise, pair: (&Subject, &Subject), tool: Tool) -> Vec<String> {

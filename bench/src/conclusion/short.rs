@@ -1,6 +1,6 @@
 //! The conclusion for those who read no more: a table of differences and two sentences.
 
-use super::{base, load, of_kind};
+use super::{base_and_others, load};
 use crate::compare::{Judgement, Noise, Tally, judge};
 use crate::plan::{Kind, Setting, Subject};
 use crate::row::Row;
@@ -61,15 +61,14 @@ pub struct Ranked {
 
 /// From the figures.
 pub(super) fn in_short(setup: &Setup, rows: &[Row], series: &Series<'_>, noise: &Noise) -> Short {
-    let runtimes = of_kind(series, Kind::Runtime);
-    let base = base(&runtimes);
-    let others = runtimes.iter().filter(|subject| Some(*subject) != base).cloned();
-    let others = others.chain(of_kind(series, Kind::Peer));
-    let against = base.map(|base| others.map(|other| against(series, noise, (&other, base))).collect());
+    let (base, against) = base_and_others(series).map_or_else(Default::default, |(base, others)| {
+        let against = others.iter().map(|other| against(series, noise, (other, &base))).collect();
+        (base.name, against)
+    });
     Short {
         answered: answered(rows),
-        base: base.map_or_else(String::new, |base| base.name.clone()),
-        against: against.unwrap_or_default(),
+        base,
+        against,
         cost: setup.plan.open.and_then(|open| load::in_short(open, series)),
     }
 }

@@ -7,7 +7,7 @@ use super::figures::{self, Figure};
 use super::reading::{hidden_when, reading};
 use super::table::{self, Table};
 use crate::compare::FEW_ROUNDS;
-use crate::conclusion::{Finding, Short, conclude, in_short};
+use crate::conclusion::{Conclusion, Finding, Short, conclude};
 use crate::plan::{Kind, Tool};
 use crate::row::Row;
 use crate::setup::Setup;
@@ -59,10 +59,11 @@ impl Content {
         let lines = series.lines();
         let figures = figures::all(&setup.plan, &series, own)?;
         let mut blocks = introduction(setup, rows);
-        blocks.extend(short_conclusion(setup, rows));
+        let Conclusion { short, findings } = conclude(setup, rows);
+        blocks.extend(short_conclusion(short));
         blocks.push(Block::Heading("Plots".to_owned()));
         blocks.extend((0..figures.len()).map(Block::Figure));
-        blocks.extend(conclusion(setup, rows));
+        blocks.extend(conclusion(findings));
         blocks.extend(experiment(setup, &lines, rows));
         blocks.extend(open_loop(setup, &lines));
         blocks.extend(seen_by_clients(&lines));
@@ -153,8 +154,7 @@ fn introduction(setup: &Setup, rows: &[Row]) -> Vec<Block> {
     blocks
 }
 
-fn short_conclusion(setup: &Setup, rows: &[Row]) -> Vec<Block> {
-    let Short { answered, base, against, cost } = in_short(setup, rows);
+fn short_conclusion(Short { answered, base, against, cost }: Short) -> Vec<Block> {
     let sentences: Vec<String> = answered.into_iter().chain(cost).collect();
     let mut blocks = vec![Block::Heading(IN_SHORT.to_owned()), Block::List(sentences)];
     let table = table::in_short(
@@ -172,14 +172,14 @@ fn short_conclusion(setup: &Setup, rows: &[Row]) -> Vec<Block> {
     blocks
 }
 
-fn conclusion(setup: &Setup, rows: &[Row]) -> Vec<Block> {
+fn conclusion(findings: Vec<Finding>) -> Vec<Block> {
     let mut blocks = vec![Block::Heading(CONCLUSION.to_owned())];
     let intro = "Written from the figures by the program that measured them. A difference of medians is ranked \
                  only where it exceeds the noise floor, which is what the same cell measured twice differed by, and the ranges of \
                  the rounds do not overlap. \
                  A *setting* is a number of backends, configured and alive, and a concurrency.";
     blocks.push(Block::Text(intro.to_owned()));
-    for Finding { question, answers } in conclude(setup, rows) {
+    for Finding { question, answers } in findings {
         blocks.extend([Block::SmallHeading(question), Block::List(answers)]);
     }
     blocks

@@ -227,8 +227,7 @@ const TOP: i32 = 40;
 
 /// Bars of 100 %: what part each backend had, all tools and concurrencies together.
 fn shares(plan: &Plan, series: &Series<'_>) -> io::Result<Option<Figure>> {
-    let subjects: Vec<Subject> =
-        series.subjects().into_iter().filter(|subject| subject.kind != Kind::Direct).collect();
+    let subjects = series.proxies();
     if subjects.is_empty() {
         return Ok(None);
     }
