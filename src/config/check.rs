@@ -22,7 +22,7 @@ use super::{
 /// `None`: something that is needed was refused or is missing, and that was reported.
 pub(super) fn check(file: &File, environment: &Environment, report: &Report<'_>) -> Option<Config> {
     upstreams::check(&file.upstreams, report);
-    listeners::check(&file.listeners, report);
+    listeners::check(file, report);
     routes::check(file, report);
     listeners::warn_loops(file, report);
     let limits = limits(&file.limits, environment, report);

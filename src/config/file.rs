@@ -22,6 +22,13 @@ pub(super) struct File {
     pub(super) limits: LimitsTable,
 }
 
+impl File {
+    /// Those of all listeners that have a good one.
+    pub(super) fn listener_addresses(&self) -> impl Iterator<Item = &At<SocketAddr>> {
+        self.listeners.iter().filter_map(|listener| listener.value.address.as_ref())
+    }
+}
+
 /// `[runtime]`.
 #[derive(Default)]
 pub(super) struct RuntimeTable {

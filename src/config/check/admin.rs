@@ -26,8 +26,9 @@ pub(super) fn check(file: &File, report: &Report<'_>) -> Option<AdminAddress> {
 /// Its socket shares its address with no other, so it fails where a listener takes that. Two listeners do share:
 /// between 0.0.0.0:8080 and 127.0.0.1:8080 the kernel takes the one that is more specific.
 fn report_taken(at: &At<AdminAddress>, admin: SocketAddr, file: &File, report: &Report<'_>) {
-    let listeners = || file.listeners.iter().filter_map(|listener| listener.value.address.as_ref());
-    let Some(taker) = listeners().find(|listener| collide(admin, listener.value)) else { return };
+    let Some(taker) = file.listener_addresses().find(|listener| collide(admin, listener.value)) else {
+        return;
+    };
     let covering = if taker.value == admin {
         String::new()
     } else if admin.ip().is_unspecified() {
@@ -35,7 +36,8 @@ fn report_taken(at: &At<AdminAddress>, admin: SocketAddr, file: &File, report: &
     } else {
         format!(", which takes {admin} too")
     };
-    let is_free = |other: &SocketAddr| !listeners().any(|listener| collide(*other, listener.value));
+    let is_free =
+        |other: &SocketAddr| !file.listener_addresses().any(|listener| collide(*other, listener.value));
     let mut others = (DEFAULT_ADMIN_PORT..=u16::MAX).map(|port| SocketAddr::new(admin.ip(), port));
     let advice = others.find(is_free).map_or_else(String::new, |free| format!(", such as \"{free}\""));
     let message = format!(

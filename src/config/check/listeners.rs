@@ -8,10 +8,11 @@ use crate::config::problem::Report;
 use crate::config::walk::At;
 use crate::config::{ListenerConfig, Timeouts, Trusted};
 
-pub(super) fn check(listeners: &[At<ListenerTable>], report: &Report<'_>) {
+pub(super) fn check(file: &File, report: &Report<'_>) {
+    let listeners = &file.listeners;
     // Of port 0 the kernel makes another port each time.
-    let addresses = listeners.iter().filter_map(|listener| listener.value.address.as_ref());
-    let fixed: Vec<_> = addresses.filter(|address| address.value.port() != 0).cloned().collect();
+    let fixed: Vec<_> =
+        file.listener_addresses().filter(|address| address.value.port() != 0).cloned().collect();
     report_repeated(&fixed, report, |address| format!("there is another listener on {address}"));
     let names: Vec<_> = listeners.iter().filter_map(|listener| written_name(&listener.value)).collect();
     report_repeated(&names, report, |name| format!("there is another listener \"{name}\""));
@@ -23,11 +24,10 @@ pub(super) fn check(listeners: &[At<ListenerTable>], report: &Report<'_>) {
 
 /// Warns of backends that are a listener of this file: whatever is routed to them comes back.
 pub(super) fn warn_loops(file: &File, report: &Report<'_>) {
-    let listeners = || file.listeners.iter().filter_map(|listener| listener.value.address.as_ref());
     let backends = file.upstreams.iter().filter_map(|upstream| upstream.value.backends.as_ref());
     for backend in backends.flat_map(|backends| backends.value.iter().flatten()) {
         let address = backend.value.address;
-        if let Some(listener) = listeners().find(|listener| accepts(listener.value, address)) {
+        if let Some(listener) = file.listener_addresses().find(|listener| accepts(listener.value, address)) {
             let message = format!(
                 "{address} is the listener in line {}: what is sent there comes back, and may go round for ever",
                 listener.line
